@@ -1,0 +1,1 @@
+//! The sans-IO client: the same layers in the other role.

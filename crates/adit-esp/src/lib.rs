@@ -1,0 +1,1 @@
+//! ESP security associations: replay windows, lifetimes, seal and open.

@@ -1,0 +1,1 @@
+//! Sockets, TUN, netlink, nftables: everything that touches the host.

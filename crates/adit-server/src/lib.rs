@@ -1,0 +1,1 @@
+//! The sans-IO server: puts the layers together and owns every peer and session.

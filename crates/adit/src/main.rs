@@ -1,0 +1,3 @@
+//! The adit program.
+
+fn main() {}

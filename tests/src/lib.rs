@@ -1,0 +1,1 @@
+//! The simulated network that joins a client and a server in memory.
