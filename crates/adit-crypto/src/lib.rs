@@ -1,1 +1,38 @@
 //! Ciphers, MACs, PRFs, Diffie-Hellman groups and the MS-CHAPv2 sums behind small types.
+//!
+//! Holds the algorithms that IKEv1 (RFC 2409), ESP (RFC 4303) and PPP authentication (RFC 1994,
+//! RFC 2759) name, and nothing of those protocols' state. It must never read a clock or ambient
+//! randomness, branch on a secret, or show one in `Debug` output. Which of its algorithms are good
+//! enough is decided by the configuration: those called legacy here are present because old
+//! clients know nothing better.
+
+mod cbc;
+mod dh;
+mod esp;
+mod hash;
+pub mod ppp;
+mod rng;
+
+pub use self::cbc::{BlockAlignment, BlockCipher, CbcKey};
+pub use self::dh::{BadPublicValue, Group, PrivateValue, SharedSecret};
+pub use self::esp::{
+    EspCipher, EspKeys, EspMac, EspSuite, MalformedPacket, SuiteMismatch, VerifyError,
+};
+pub use self::hash::{Digest, Hash, HmacKey};
+pub use self::rng::Rng;
+
+/// A key whose length is not the algorithm's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key of {actual} bytes where {expected} are needed")]
+pub struct KeyLength {
+    /// Bytes that the algorithm needs.
+    pub expected: usize,
+    /// Bytes that were given.
+    pub actual: usize,
+}
+
+/// Whether two byte strings are equal, in a time that depends on their lengths only.
+pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
+    use subtle::ConstantTimeEq;
+    a.ct_eq(b).into()
+}
