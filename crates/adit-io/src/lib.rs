@@ -1,1 +1,17 @@
-//! Sockets, TUN, netlink, nftables: everything that touches the host.
+//! Sockets, TUN, netlink, nftables, sysctls: everything of adit that touches the host.
+//!
+//! - [`udp`]: batches of datagrams with the address of ours that they were sent to.
+//! - [`tun`]: the interface whose packets are the clients' packets.
+//! - [`netlink`]: addresses, routes and links.
+//! - [`masquerade`]: IPv4 NAT for the clients' pool, in an nftables table of our own.
+//! - [`host`]: sysctls, and what of them would keep packets from being forwarded.
+//!
+//! Nothing here knows a protocol above IP and UDP. Sockets and the TUN never block: what cannot
+//! be done at once is said to the caller, who counts and drops it. Errors are written for the
+//! operator: what failed, why, and what to do now.
+
+pub mod host;
+pub mod masquerade;
+pub mod netlink;
+pub mod tun;
+pub mod udp;

@@ -1,0 +1,198 @@
+//! UDP sockets that tell which address of ours a datagram came to, and answer from it.
+//!
+//! One socket serves one family: IPv6 sockets are IPv6-only, so that `0.0.0.0` and `[::]` stand
+//! beside each other on the same port whatever `net.ipv6.bindv6only` says. Nothing here blocks,
+//! and nothing looks into a datagram.
+
+mod batch;
+mod error;
+mod send;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use quinn_udp::{Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+
+pub use batch::{Received, RecvBatch};
+pub use error::BindError;
+pub use send::Datagram;
+
+/// What is asked of the kernel for the queues of a socket, in bytes. At 10 Gbit/s it is 3 ms.
+const QUEUE_BYTES: usize = 4 << 20;
+
+/// A bound UDP socket, for any number of peers.
+///
+/// Wait with [`readable`](Self::readable), then call [`recv`](Self::recv) until it says 0.
+#[derive(Debug)]
+pub struct UdpSocket {
+    socket: tokio::net::UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+}
+
+impl UdpSocket {
+    /// Binds `addr`, which may be a wildcard address; port 0 takes a free one. Must be called
+    /// inside a tokio runtime with I/O enabled, as tokio's own sockets must.
+    pub fn bind(addr: SocketAddr) -> Result<Self, BindError> {
+        let failed = |step: &'static str| move |source| BindError::new(addr, step, source);
+        let domain = Domain::for_address(addr);
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
+            .map_err(failed("opening a socket"))?;
+        if addr.is_ipv6() {
+            socket
+                .set_only_v6(true)
+                .map_err(failed("making it IPv6-only"))?;
+        }
+        enlarge_queues(&socket).map_err(failed("enlarging its queues"))?;
+        socket.bind(&addr.into()).map_err(failed("binding it"))?;
+        // Sets non-blocking, PKTINFO and UDP_GRO, and options that are undone below.
+        let state = UdpSocketState::new((&socket).into()).map_err(failed("setting it up"))?;
+        allow_fragments(&socket, addr).map_err(failed("allowing fragments"))?;
+        drop_unused_metadata(&socket, addr).map_err(failed("setting it up"))?;
+        let socket = tokio::net::UdpSocket::from_std(socket.into())
+            .map_err(failed("handing it to the runtime"))?;
+        let local = socket
+            .local_addr()
+            .map_err(failed("reading back its address"))?;
+        Ok(Self {
+            socket,
+            state,
+            local,
+        })
+    }
+
+    /// The address and port it is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Waits until a datagram may be there. Cancelling it loses nothing.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// One `recvmmsg`: fills `batch` anew and returns how many datagrams it holds, 0 when none
+    /// was waiting.
+    pub fn recv(&self, batch: &mut RecvBatch) -> io::Result<usize> {
+        let received = self.socket.try_io(Interest::READABLE, || {
+            batch.fill(self.local, |bufs, meta| {
+                self.state.recv((&self.socket).into(), bufs, meta)
+            })
+        });
+        match received {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            other => other,
+        }
+    }
+
+    /// Sends one datagram from our address `local` (unspecified: the kernel chooses) to
+    /// `remote`. An error of kind `WouldBlock` says that the queue is full: count a drop.
+    pub fn send(&self, local: IpAddr, remote: SocketAddr, payload: &[u8]) -> io::Result<()> {
+        if local.is_ipv4() != remote.is_ipv4() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("cannot send from {local} to {remote}: two families"),
+            ));
+        }
+        // Not through tokio's readiness, which is "not writable" until its first event: the
+        // socket does not block, and a full queue is the caller's to count.
+        self.state.try_send(
+            (&self.socket).into(),
+            &Transmit {
+                destination: remote,
+                ecn: None,
+                contents: payload,
+                segment_size: None,
+                src_ip: (!local.is_unspecified()).then_some(local),
+            },
+        )
+    }
+
+    /// Sends datagrams to any number of destinations with few system calls, and returns how many
+    /// the kernel took. One that it refuses (no route, a source address that is gone) does not
+    /// keep the others back; a full queue ends the batch. What is missing from the number is
+    /// dropped. The first error is returned only if not one was sent.
+    pub fn send_batch(&self, batch: &[Datagram<'_>]) -> io::Result<usize> {
+        send::batch(&self.socket, batch)
+    }
+
+    /// Bytes that the kernel gave to the receive queue (twice what was asked, by its own
+    /// accounting). Far below 8 MiB means: raise `net.core.rmem_max`.
+    pub fn receive_queue(&self) -> io::Result<usize> {
+        socket2::SockRef::from(&self.socket).recv_buffer_size()
+    }
+}
+
+/// Asks for long queues: past the system's limit where CAP_NET_ADMIN allows it, else up to it.
+fn enlarge_queues(socket: &Socket) -> io::Result<()> {
+    if setsockopt(socket, sockopt::RcvBufForce, &QUEUE_BYTES).is_err() {
+        socket.set_recv_buffer_size(QUEUE_BYTES)?;
+    }
+    if setsockopt(socket, sockopt::SndBufForce, &QUEUE_BYTES).is_err() {
+        socket.set_send_buffer_size(QUEUE_BYTES)?;
+    }
+    Ok(())
+}
+
+mod mtu_discover {
+    use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
+
+    sockopt_impl!(
+        /// Whether IPv4 datagrams carry DF and follow the path MTU.
+        IpMtuDiscover,
+        Both,
+        libc::IPPROTO_IP,
+        libc::IP_MTU_DISCOVER,
+        i32
+    );
+    sockopt_impl!(
+        /// The same for IPv6, where only the sender fragments.
+        Ipv6MtuDiscover,
+        Both,
+        libc::IPPROTO_IPV6,
+        libc::IPV6_MTU_DISCOVER,
+        i32
+    );
+}
+
+/// quinn-udp forbids fragmentation, as QUIC must. An IKE message with certificates is larger
+/// than a link, so the kernel must fragment it: over IPv4 without DF, so that routers may as
+/// well, over IPv6 to the path MTU that the kernel has learnt.
+fn allow_fragments(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    setsockopt(socket, mtu_discover::IpMtuDiscover, &libc::IP_PMTUDISC_DONT)?;
+    if addr.is_ipv6() {
+        setsockopt(
+            socket,
+            mtu_discover::Ipv6MtuDiscover,
+            &libc::IPV6_PMTUDISC_WANT,
+        )?;
+        setsockopt(socket, sockopt::Ipv6DontFrag, &false)?;
+    }
+    Ok(())
+}
+
+/// quinn-udp asks for a timestamp and the traffic class of every datagram. Nothing reads them,
+/// a timestamp costs every packet of the host time, and together with PKTINFO and GRO they
+/// overflow the 96 bytes that quinn-udp keeps for control messages.
+fn drop_unused_metadata(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    setsockopt(socket, sockopt::ReceiveTimestampns, &false)?;
+    if addr.is_ipv6() {
+        socket.set_recv_tclass_v6(false)
+    } else {
+        socket.set_recv_tos_v4(false)
+    }
+}
+
+/// Both wildcard addresses, IPv4 and IPv6, with `port`: a pair that binds together.
+pub fn wildcards(port: u16) -> [SocketAddr; 2] {
+    [
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port)),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

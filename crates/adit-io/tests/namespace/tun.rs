@@ -1,0 +1,344 @@
+//! TUN interfaces, their addresses and routes, and packets through them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use adit_io::host;
+use adit_io::netlink::{Family, Netlink, RouteKind, Scope};
+use adit_io::tun::{Tun, TunError};
+use adit_io::udp::{RecvBatch, UdpSocket};
+use adit_wire::PacketBuf;
+use ipnet::IpNet;
+
+use crate::in_namespace;
+use crate::packets::{read_udp, udp_packet};
+
+/// Room before a packet, as the server would ask for.
+const HEADROOM: usize = 64;
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+/// A TUN that is up, with an address of each family.
+async fn ready_tun(netlink: &Netlink) -> Tun {
+    let tun = Tun::create("adit%d", 1400).unwrap();
+    for address in ["10.77.0.1/16", "2001:db8:77::1/48"] {
+        netlink
+            .add_address(tun.index(), net(address))
+            .await
+            .unwrap();
+    }
+    netlink.up(tun.index()).await.unwrap();
+    tun
+}
+
+/// The next UDP packet that the host sends into the TUN.
+async fn next_udp(tun: &Tun) -> (SocketAddr, SocketAddr, Vec<u8>) {
+    let mut buf = PacketBuf::with_capacity(HEADROOM, 2048);
+    let wait = async {
+        loop {
+            tun.readable().await.unwrap();
+            buf.reset(HEADROOM);
+            while tun.recv(&mut buf).unwrap() {
+                assert_eq!(buf.headroom(), HEADROOM);
+                if let Some(udp) = read_udp(buf.as_slice()) {
+                    return udp;
+                }
+                buf.reset(HEADROOM);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), wait)
+        .await
+        .expect("a packet comes out of the TUN")
+}
+
+#[test]
+fn packets_of_both_families_go_both_ways() {
+    in_namespace("packets_of_both_families_go_both_ways", async |netlink| {
+        let tun = ready_tun(&netlink).await;
+        let mut batch = RecvBatch::new();
+        for (host, client) in [
+            ("10.77.0.1", "10.77.5.5"),
+            ("2001:db8:77::1", "2001:db8:77:5::5"),
+        ] {
+            let [host, client]: [IpAddr; 2] = [host, client].map(|ip| ip.parse().unwrap());
+            let socket = UdpSocket::bind(SocketAddr::new(host, 0)).unwrap();
+            let remote = SocketAddr::new(client, 4000);
+
+            socket.send(host, remote, b"to the client").unwrap();
+            let seen = next_udp(&tun).await;
+            assert_eq!(
+                seen,
+                (socket.local_addr(), remote, b"to the client".to_vec())
+            );
+
+            tun.send(&udp_packet(remote, socket.local_addr(), b"to the host"))
+                .unwrap();
+            tokio::time::timeout(Duration::from_secs(5), socket.readable())
+                .await
+                .expect("a packet goes into the TUN")
+                .unwrap();
+            assert_eq!(socket.recv(&mut batch).unwrap(), 1);
+            let received = batch.iter_mut().next().unwrap();
+            assert_eq!(
+                (received.local, received.remote, &*received.bytes),
+                (socket.local_addr(), remote, &b"to the host"[..])
+            );
+        }
+    });
+}
+
+#[test]
+fn a_large_message_is_fragmented_to_the_mtu() {
+    in_namespace(
+        "a_large_message_is_fragmented_to_the_mtu",
+        async |netlink| {
+            let tun = ready_tun(&netlink).await;
+            for (host, client) in [
+                ("10.77.0.1", "10.77.5.5"),
+                ("2001:db8:77::1", "2001:db8:77:5::5"),
+            ] {
+                let [host, client]: [IpAddr; 2] = [host, client].map(|ip| ip.parse().unwrap());
+                let socket = UdpSocket::bind(SocketAddr::new(host, 0)).unwrap();
+                let remote = SocketAddr::new(client, 500);
+                socket.send(host, remote, &[7; 4000]).unwrap();
+                let mut buf = PacketBuf::with_capacity(HEADROOM, 2048);
+                let mut sevens = 0;
+                while sevens < 4000 {
+                    tokio::time::timeout(Duration::from_secs(5), tun.readable())
+                        .await
+                        .expect("the next fragment")
+                        .unwrap();
+                    buf.reset(HEADROOM);
+                    if !tun.recv(&mut buf).unwrap() {
+                        continue;
+                    }
+                    assert!(buf.len() <= 1400);
+                    let packet = buf.as_slice();
+                    // Don't Fragment must be off: a router further on may have a smaller link.
+                    assert!(host.is_ipv6() || packet[6] & 0x40 == 0);
+                    sevens += packet.iter().rev().take_while(|byte| **byte == 7).count();
+                }
+                assert_eq!(sevens, 4000);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_new_interface_is_as_asked_and_goes_with_its_owner() {
+    in_namespace("a_new_interface_is_as_asked", async |netlink| {
+        let first = Tun::create("adit%d", 1400).unwrap();
+        let second = Tun::create("adit%d", 1280).unwrap();
+        assert_eq!((first.name(), second.name()), ("adit0", "adit1"));
+        assert_ne!(first.index(), second.index());
+        assert_eq!(
+            netlink.interface_name(second.index()).await.unwrap(),
+            "adit1"
+        );
+        let read = |file: &str| {
+            let (_, text) = crate::run("a_new_interface", "ip", &["link", "show", "adit0"])?;
+            Some(text.contains(file))
+        };
+        for part in ["mtu 1400", "qlen 2000", "POINTOPOINT"] {
+            assert_ne!(read(part), Some(false), "{part}");
+        }
+        netlink.set_mtu(first.index(), 1300).await.unwrap();
+        assert_ne!(read("mtu 1300"), Some(false));
+        assert_eq!(host::read("net.ipv6.conf.adit0.accept_ra").unwrap(), "0");
+
+        let error = Tun::create("adit0", 1400).unwrap_err();
+        assert!(matches!(error, TunError::Taken { .. }), "{error:?}");
+        let error = Tun::create("lo", 1400).unwrap_err();
+        assert!(matches!(error, TunError::Taken { .. }), "{error:?}");
+
+        let index = first.index();
+        drop(first);
+        let error = netlink.up(index).await.unwrap_err();
+        assert!(error.to_string().contains("gone"), "{error}");
+    });
+}
+
+#[test]
+fn addresses_are_listed_and_usable_at_once() {
+    in_namespace("addresses_are_listed_and_usable_at_once", async |netlink| {
+        let tun = ready_tun(&netlink).await;
+        // Twice is once.
+        let v6 = net("2001:db8:77::1/48");
+        netlink.add_address(tun.index(), v6).await.unwrap();
+        let mut all = netlink.addresses().await.unwrap();
+        all.sort_by_key(|(index, net, _)| (*index, *net));
+        assert_eq!(
+            all,
+            [
+                (1, net("127.0.0.1/8"), Scope::Host),
+                (1, net("::1/128"), Scope::Host),
+                (tun.index(), net("10.77.0.1/16"), Scope::Global),
+                (tun.index(), v6, Scope::Global),
+            ]
+        );
+        // Not tentative: it can be bound.
+        UdpSocket::bind("[2001:db8:77::1]:500".parse().unwrap()).unwrap();
+    });
+}
+
+#[test]
+fn routes_come_and_go() {
+    in_namespace("routes_come_and_go", async |netlink| {
+        let tun = ready_tun(&netlink).await;
+        let other = Tun::create("other", 1400).unwrap();
+        netlink.up(other.index()).await.unwrap();
+        for (family, prefix, metric, as_listed) in [
+            (Family::V4, "192.0.2.128/25", 7, 7),
+            (Family::V4, "198.51.100.0/24", 0, 0),
+            (Family::V6, "2001:db8:5::/64", 7, 7),
+            (Family::V6, "2001:db8:6::/56", 0, 1024),
+        ] {
+            let prefix = net(prefix);
+            let find = async || {
+                let routes = netlink.routes(family).await.unwrap();
+                let mut found = routes.into_iter().filter(|r| r.destination == prefix);
+                let route = found.next();
+                assert_eq!(found.next(), None);
+                route.map(|r| (r.interface, r.metric, r.kind, r.from_advertisement))
+            };
+            let index = tun.index();
+            assert_eq!(find().await, None);
+            netlink.add_route(prefix, index, metric).await.unwrap();
+            let wanted = Some((Some(index), as_listed, RouteKind::Unicast, false));
+            assert_eq!(find().await, wanted);
+            // The same again is no error, but another's route is never taken over.
+            netlink.add_route(prefix, index, metric).await.unwrap();
+            let error = netlink.add_route(prefix, other.index(), metric).await;
+            let text = error.unwrap_err().to_string();
+            assert!(text.contains(&prefix.to_string()), "{text}");
+            assert!(text.contains("something else on this host"), "{text}");
+            assert_eq!(find().await, wanted);
+            netlink.remove_route(prefix, other.index()).await.unwrap();
+            assert_eq!(find().await, wanted);
+            netlink.remove_route(prefix, index).await.unwrap();
+            netlink.remove_route(prefix, index).await.unwrap();
+            assert_eq!(find().await, None);
+        }
+    });
+}
+
+#[test]
+fn a_whole_pool_can_be_unreachable_under_its_sessions() {
+    in_namespace("a_whole_pool_can_be_unreachable", async |netlink| {
+        let tun = ready_tun(&netlink).await;
+        for (family, pool, session, host, client, stranger) in [
+            (
+                Family::V4,
+                "10.88.0.0/16",
+                "10.88.0.2/32",
+                "10.77.0.1",
+                "10.88.0.2:9",
+                "10.88.0.3:9",
+            ),
+            (
+                Family::V6,
+                "2001:db8:88::/48",
+                "2001:db8:88:2::/64",
+                "2001:db8:77::1",
+                "[2001:db8:88:2::2]:9",
+                "[2001:db8:88:3::3]:9",
+            ),
+        ] {
+            let (pool, session) = (net(pool), net(session));
+            netlink.add_unreachable(pool, 4_000_000).await.unwrap();
+            netlink.add_unreachable(pool, 4_000_000).await.unwrap();
+            netlink.add_route(session, tun.index(), 0).await.unwrap();
+            let host: IpAddr = host.parse().unwrap();
+            let socket = UdpSocket::bind(SocketAddr::new(host, 0)).unwrap();
+            let client = client.parse().unwrap();
+            socket.send(host, client, b"hello").unwrap();
+            assert_eq!(
+                next_udp(&tun).await,
+                (socket.local_addr(), client, b"hello".to_vec())
+            );
+            let error = socket.send(host, stranger.parse().unwrap(), b"hello");
+            assert!(
+                matches!(
+                    error.unwrap_err().kind(),
+                    std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable
+                ),
+                "{stranger}"
+            );
+            let kinds = async || {
+                let routes = netlink.routes(family).await.unwrap();
+                let of_pool = routes.into_iter().filter(|r| r.destination == pool);
+                of_pool.map(|r| (r.kind, r.metric)).collect::<Vec<_>>()
+            };
+            assert_eq!(kinds().await, [(RouteKind::Unreachable, 4_000_000)]);
+            netlink.remove_unreachable(pool, 4_000_000).await.unwrap();
+            netlink.remove_unreachable(pool, 4_000_000).await.unwrap();
+            assert_eq!(kinds().await, []);
+        }
+    });
+}
+
+#[test]
+fn the_default_interface_of_each_family() {
+    in_namespace("the_default_interface_of_each_family", async |netlink| {
+        for family in [Family::V4, Family::V6] {
+            assert_eq!(netlink.default_interface(family).await.unwrap(), None);
+        }
+        let tun = ready_tun(&netlink).await;
+        for family in [Family::V4, Family::V6] {
+            netlink
+                .add_default_route(family, tun.index())
+                .await
+                .unwrap();
+            assert_eq!(
+                netlink.default_interface(family).await.unwrap(),
+                Some((tun.index(), "adit0".to_owned()))
+            );
+            let route = netlink.default_route(family).await.unwrap().unwrap();
+            assert!(!route.from_advertisement);
+            assert_eq!(route.gateway, None);
+        }
+    });
+}
+
+#[test]
+fn reading_never_waits_and_a_deleted_interface_is_told() {
+    in_namespace("reading_never_waits", async |netlink| {
+        let tun = Tun::create("adit%d", 1400).unwrap();
+        let mut buf = PacketBuf::with_capacity(HEADROOM, 2048);
+        assert!(!tun.recv(&mut buf).unwrap());
+        let down = tun.send(&udp_packet(
+            "10.0.0.1:1".parse().unwrap(),
+            "10.0.0.2:1".parse().unwrap(),
+            b"x",
+        ));
+        assert_eq!(down.unwrap_err().raw_os_error(), Some(libc_eio()));
+        netlink.up(tun.index()).await.unwrap();
+        assert_eq!(
+            tun.send(&[0x10, 0, 0, 0]).unwrap_err().kind(),
+            std::io::ErrorKind::InvalidInput
+        );
+        let Some((deleted, _)) = crate::run("reading_never_waits", "ip", &["link", "del", "adit0"])
+        else {
+            return;
+        };
+        assert!(deleted);
+        let gone = async {
+            loop {
+                tun.readable().await.unwrap();
+                if let Err(error) = tun.recv(&mut buf) {
+                    return error;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let error = tokio::time::timeout(Duration::from_secs(5), gone).await;
+        error.expect("reading says that the interface is gone");
+    });
+}
+
+fn libc_eio() -> i32 {
+    nix::errno::Errno::EIO as i32
+}
