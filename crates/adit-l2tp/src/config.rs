@@ -1,0 +1,89 @@
+//! What an operator can set about L2TP.
+
+use std::time::Duration;
+
+/// Settings shared by all tunnels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Our Host Name AVP; not empty, at most 255 bytes of it are sent.
+    pub host_name: String,
+    /// Our Vendor Name AVP; left out when empty.
+    pub vendor_name: String,
+    /// Control messages that we hold ahead of a missing one, and announce as Receive Window Size.
+    /// Zero counts as 1.
+    pub receive_window: u16,
+    /// How long neither control nor data may come from the peer before a HELLO asks after it;
+    /// zero for never.
+    pub hello_idle: Duration,
+    /// Wait before the first retransmission (RFC 2661 5.8: 1 s); each further wait is twice as long.
+    pub retransmit_first: Duration,
+    /// The longest wait between retransmissions (RFC 2661 5.8: no less than 8 s).
+    pub retransmit_cap: Duration,
+    /// Retransmissions of one message before the peer counts as gone.
+    pub retransmit_tries: u32,
+    /// How long a tunnel, and a session, may take from its first message to being established.
+    pub setup_timeout: Duration,
+    /// Sessions on one tunnel.
+    pub max_sessions: u16,
+    /// The (Tx) Connect Speed that a LAC reports, in bits per second.
+    pub tx_connect_speed: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host_name: "adit".into(),
+            vendor_name: "adit".into(),
+            receive_window: 8,
+            hello_idle: Duration::from_secs(60),
+            retransmit_first: Duration::from_secs(1),
+            retransmit_cap: Duration::from_secs(8),
+            retransmit_tries: 8,
+            setup_timeout: Duration::from_secs(60),
+            max_sessions: 16,
+            tx_connect_speed: 1_000_000_000,
+        }
+    }
+}
+
+impl Config {
+    /// The time from a message's first transmission until its sender gives up: how long a peer may
+    /// still retransmit after the answer to it was lost (RFC 2661 5.7).
+    pub fn retransmission_cycle(&self) -> Duration {
+        let mut wait = self.retransmit_first.min(self.retransmit_cap);
+        let mut cycle = wait;
+        let mut tries = self.retransmit_tries;
+        while tries > 0 && wait < self.retransmit_cap && !wait.is_zero() {
+            wait = wait.saturating_mul(2).min(self.retransmit_cap);
+            cycle = cycle.saturating_add(wait);
+            tries -= 1;
+        }
+        cycle.saturating_add(wait.saturating_mul(tries))
+    }
+
+    /// The receive window as it is announced and kept.
+    pub(crate) fn window(&self) -> u16 {
+        self.receive_window.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cycle_is_the_sum_of_all_waits() {
+        let config = Config {
+            retransmit_tries: 5,
+            ..Config::default()
+        };
+        // 1 + 2 + 4 + 8 + 8 + 8
+        assert_eq!(config.retransmission_cycle(), Duration::from_secs(31));
+        let endless = Config {
+            retransmit_tries: u32::MAX,
+            retransmit_first: Duration::ZERO,
+            ..Config::default()
+        };
+        assert_eq!(endless.retransmission_cycle(), Duration::ZERO);
+    }
+}
