@@ -1,0 +1,94 @@
+//! IPv6 prefixes for clients.
+
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+
+use super::{Exhausted, Indices};
+
+/// The most bits that number client prefixes; a larger pool is used up to there.
+const MAX_INDEX_BITS: u8 = 63;
+/// The server's `::1` must lie in its own prefix.
+const MAX_CLIENT_LEN: u8 = 127;
+
+/// Cuts a routed prefix into prefixes of one length. The first is the server's own: its `::1` is
+/// the server's address, and no client ever gets it.
+#[derive(Clone, Debug)]
+pub struct PrefixPool {
+    net: Ipv6Net,
+    client_len: u8,
+    indices: Indices,
+}
+
+impl PrefixPool {
+    /// A pool of `net` for client prefixes of `client_len` bits (64 for autoconfiguration). A length
+    /// that does not fit `net` is taken as the nearest that does; one equal to that of `net`
+    /// leaves nothing for clients.
+    pub fn new(net: Ipv6Net, client_len: u8) -> Self {
+        let net = net.trunc();
+        let client_len = client_len.min(MAX_CLIENT_LEN).max(net.prefix_len());
+        let bits = client_len - net.prefix_len();
+        Self {
+            net,
+            client_len,
+            indices: Indices::new(1, 1 << bits.min(MAX_INDEX_BITS), []),
+        }
+    }
+
+    /// The whole prefix.
+    pub fn net(&self) -> Ipv6Net {
+        self.net
+    }
+
+    /// Length of a client's prefix.
+    pub fn client_len(&self) -> u8 {
+        self.client_len
+    }
+
+    /// The server's own prefix, of the length of a client's.
+    pub fn server_prefix(&self) -> Ipv6Net {
+        self.prefix(0)
+    }
+
+    /// The server's own address: `::1` in its prefix.
+    pub fn server_address(&self) -> Ipv6Addr {
+        Ipv6Addr::from(u128::from(self.net.network()) | 1)
+    }
+
+    /// Leases a prefix that nobody has.
+    pub fn allocate(&mut self) -> Result<Ipv6Net, Exhausted> {
+        let index = self.indices.allocate()?;
+        Ok(self.prefix(index))
+    }
+
+    /// Takes a prefix back. Returns whether it was leased; if not, nothing changes.
+    pub fn release(&mut self, prefix: Ipv6Net) -> bool {
+        prefix.prefix_len() == self.client_len
+            && self.net.contains(&prefix)
+            && u64::try_from(
+                (u128::from(prefix.network()) ^ u128::from(self.net.network())) >> self.host_bits(),
+            )
+            .is_ok_and(|index| self.indices.release(index))
+    }
+
+    /// How many prefixes are leased.
+    pub fn leased(&self) -> usize {
+        self.indices.leased.len()
+    }
+
+    /// How many prefixes there are for clients, leased or not.
+    pub fn capacity(&self) -> u64 {
+        self.indices.capacity
+    }
+
+    /// Bits behind a client's prefix. A length of 0 with its 128 bits leaves no index to shift.
+    fn host_bits(&self) -> u32 {
+        128 - u32::from(self.client_len.max(1))
+    }
+
+    fn prefix(&self, index: u64) -> Ipv6Net {
+        let bits = u128::from(self.net.network()) | (u128::from(index) << self.host_bits());
+        // `new` has checked the length, so the fallback is never taken.
+        Ipv6Net::new(Ipv6Addr::from(bits), self.client_len).unwrap_or(self.net)
+    }
+}
