@@ -1,1 +1,40 @@
 //! ISAKMP and IKEv1: codec, main mode, Quick Mode, informational exchanges, DPD, NAT-T; both roles.
+//!
+//! - [`codec`]: messages as bytes (RFC 2408, RFC 2407, RFC 3947).
+//! - [`IkeSa`]: one ISAKMP SA with its Quick Modes (RFC 2409), dead peer detection (RFC 3706) and
+//!   NAT traversal (RFC 3947 and the drafts that clients still speak).
+//!
+//! Messages stand without the non-ESP marker everywhere in this crate. Not implemented, because
+//! no L2TP client needs it with a pre-shared key: aggressive mode, new group mode, the commit bit
+//! (RFC 2408 3.1, taken but not acted upon), identity protection by public keys, and IKE
+//! fragmentation (not announced, so that peers do not use it).
+
+pub mod codec;
+mod config;
+mod crypt;
+mod dpd;
+mod error;
+mod event;
+mod informational;
+mod job;
+mod keys;
+mod machine;
+mod names;
+mod nat;
+mod phase1;
+mod proposal;
+mod quick;
+mod retransmit;
+mod stats;
+mod timer;
+mod vendor;
+
+pub use codec::{DecodeError, Header, IdValue, Selector, parse_header};
+pub use config::{Config, Dpd, Phase1Proposal, Psk, Retransmit, SaLifetime};
+pub use error::{Error, Refusal, RefusalReason};
+pub use event::{Child, ChildFailure, ChildId, ChildOffer, CloseReason, Event, Keymat, Phase1};
+pub use job::{Job, JobDone};
+pub use machine::{IkeSa, Role};
+pub use nat::{Nat, NatTVersion};
+pub use stats::Stats;
+pub use vendor::ClientKind;

@@ -1,0 +1,76 @@
+//! Why a received message was not taken.
+
+use adit_wire::{LengthTooLarge, Transmit};
+
+use crate::codec::DecodeError;
+
+/// Why [`IkeSa::handle_message`](crate::IkeSa::handle_message) did not take a message. None of
+/// these ends the SA.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Malformed, whoever sent it.
+    #[error("malformed: {0}")]
+    Malformed(#[from] DecodeError),
+    /// The cookies are of another SA.
+    #[error("the cookies are of another SA")]
+    Cookies,
+    /// Not authentic: a hash does not hold, or what must be encrypted is not.
+    #[error("not authentic: {0}")]
+    NotAuthentic(&'static str),
+    /// A message of phase 2 before phase 1 is done.
+    #[error("phase 2 before phase 1 is done")]
+    Premature,
+    /// An exchange type that is not supported, such as aggressive mode.
+    #[error("exchange type {0} is not supported")]
+    Exchange(u8),
+    /// Out of place in its exchange.
+    #[error("out of place: {0}")]
+    Unexpected(&'static str),
+    /// A message ID that was used before.
+    #[error("message ID {0:#010x} was used before")]
+    Replayed(u32),
+    /// Too many exchanges at once.
+    #[error("too many exchanges at once")]
+    TooManyExchanges,
+    /// The SA has ended.
+    #[error("the SA has ended")]
+    Closed,
+    /// Our own answer does not fit its length fields.
+    #[error("the answer cannot be built: {0}")]
+    Encode(#[from] LengthTooLarge),
+}
+
+/// Why a first message created no SA.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// A notification for the sender, if it deserves one; never longer than what it sent.
+    pub notify: Option<Transmit>,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// See [`Refusal`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefusalReason {
+    /// Malformed.
+    #[error("malformed: {0}")]
+    Malformed(#[from] DecodeError),
+    /// Not the first message of an exchange.
+    #[error("not the first message of an exchange")]
+    NotFirst,
+    /// An exchange type that is not supported, such as aggressive mode.
+    #[error("exchange type {0} is not supported")]
+    Exchange(u8),
+    /// None of the peer's proposals is allowed here.
+    #[error("no proposal chosen; offered: {}; allowed: {}", offered.join(", "), allowed.join(", "))]
+    NoProposalChosen {
+        /// What the peer offered.
+        offered: Vec<String>,
+        /// What the configuration allows.
+        allowed: Vec<String>,
+    },
+    /// The answer cannot be built.
+    #[error("the answer cannot be built: {0}")]
+    Encode(#[from] LengthTooLarge),
+}

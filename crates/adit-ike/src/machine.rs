@@ -1,0 +1,470 @@
+//! One ISAKMP SA: what is shared by its exchanges, and the way in and out.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use adit_crypto::{Digest, Hash, Rng, constant_time_eq};
+use adit_wire::{LengthTooLarge, Path, Transmit};
+
+use crate::codec::{Builder, Delete, Header, IdValue, Payloads, exchange, kind, parse_header};
+use crate::config::{Config, Psk};
+use crate::crypt::{Crypt, Iv};
+use crate::dpd::Watch;
+use crate::error::{Error, Refusal};
+use crate::event::{CloseReason, Event};
+use crate::job::{Job, JobDone, Purpose};
+use crate::keys::Skeyid;
+use crate::nat::NatTVersion;
+use crate::phase1::Negotiation;
+use crate::quick::Quick;
+use crate::retransmit::Answer;
+use crate::stats::Stats;
+use crate::vendor::ClientKind;
+
+/// Most message IDs of phase 2 that are remembered; each is good for one exchange only.
+const MAX_SEEN: usize = 1024;
+
+/// Which end of phase 1 this is. Either may start Quick Modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Sent the first message.
+    Initiator,
+    /// Answered it.
+    Responder,
+}
+
+/// The keys of an SA once both ends have exchanged their public values.
+pub(crate) struct Keys {
+    pub(crate) prf: Hash,
+    pub(crate) skeyid: Skeyid,
+    pub(crate) crypt: Crypt,
+    /// The IV of the next message of phase 1; after its end, the root of those of phase 2.
+    pub(crate) iv: Iv,
+}
+
+impl Keys {
+    /// A hash of phase 2: prf(SKEYID_a, …).
+    pub(crate) fn hash(&self, parts: &[&[u8]]) -> Digest {
+        self.prf.hmac(&self.skeyid.a, parts)
+    }
+
+    /// Decrypts a message of phase 2, checks that its first payload is the hash over what
+    /// `covered` gives for the payloads behind it, and hands the rest on.
+    pub(crate) fn open<'b>(
+        &self,
+        iv: &Iv,
+        header: &Header,
+        message: &[u8],
+        clear: &'b mut Vec<u8>,
+        covered: impl FnOnce(&Self, &[u8]) -> Digest,
+    ) -> Result<(Payloads<'b>, Iv), Error> {
+        let (opened, next) = self.crypt.open(iv, header.body(message))?;
+        *clear = opened;
+        let payloads = Payloads::parse(header.next_payload, clear)?;
+        let hash = payloads.leading(kind::HASH)?;
+        if !constant_time_eq(hash, &covered(self, payloads.after_first())) {
+            return Err(Error::NotAuthentic("the hash does not hold"));
+        }
+        Ok((payloads, next))
+    }
+}
+
+/// What an established SA needs beyond its keys.
+pub(crate) struct Established {
+    pub(crate) nat_t: Option<NatTVersion>,
+    pub(crate) encapsulate: bool,
+    pub(crate) client: ClientKind,
+    /// For repetitions of the last message of phase 1.
+    pub(crate) answer: Option<Answer>,
+    /// For repetitions of the last R-U-THERE, with its sequence number.
+    pub(crate) dpd_answer: Option<(Answer, u32)>,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) rekey: Option<Instant>,
+    pub(crate) expires: Instant,
+}
+
+/// One ISAKMP SA, that is one pair of cookies, with its Quick Modes and informational exchanges.
+///
+/// Order of calls: [`accept`](Self::accept) or [`initiate`](Self::initiate), then whenever there
+/// is input `handle_message`, `handle_job` or `handle_timeout`, or a request such as
+/// `start_quick_mode`. After each, drain `poll_transmit`, `poll_event` and `poll_job` until they
+/// give `None`, and set the timer by `poll_timeout`. After [`Event::Closed`] only `poll_transmit`
+/// has anything left to say.
+pub struct IkeSa {
+    pub(crate) config: Arc<Config>,
+    pub(crate) psk: Arc<Psk>,
+    pub(crate) role: Role,
+    pub(crate) path: Path,
+    pub(crate) initiator_cookie: [u8; 8],
+    pub(crate) responder_cookie: [u8; 8],
+    pub(crate) negotiation: Option<Box<Negotiation>>,
+    pub(crate) keys: Option<Box<Keys>>,
+    pub(crate) established: Option<Box<Established>>,
+    pub(crate) quick: Vec<Quick>,
+    pub(crate) closed: bool,
+    pub(crate) stats: Stats,
+    seen: VecDeque<u32>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    jobs: VecDeque<Job>,
+}
+
+impl IkeSa {
+    /// Answers the first main mode message of an unknown cookie. An error creates no state.
+    pub fn accept(
+        config: &Arc<Config>,
+        psk: Arc<Psk>,
+        path: Path,
+        message: &[u8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<Self, Refusal> {
+        crate::phase1::responder::accept(config, psk, path, message, now, rng)
+    }
+
+    /// Starts main mode to the peer of `path`. `identity` is what message 5 says of us, by default
+    /// our address; `nat_t_local` is our end of [`adit_wire::Channel::NatT`], to which the SA moves
+    /// when there is a NAT.
+    pub fn initiate(
+        config: &Arc<Config>,
+        psk: Arc<Psk>,
+        path: Path,
+        nat_t_local: SocketAddr,
+        identity: IdValue,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Self {
+        crate::phase1::initiator::initiate(config, psk, path, nat_t_local, identity, now, rng)
+    }
+
+    /// Leaves INITIAL-CONTACT out of message 5: this SA is to take the place of an older one whose
+    /// ESP SAs live on. To be called right after [`initiate`](Self::initiate).
+    #[must_use]
+    pub fn without_initial_contact(mut self) -> Self {
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.initial_contact = false;
+        }
+        self
+    }
+
+    pub(crate) fn new(
+        config: &Arc<Config>,
+        psk: Arc<Psk>,
+        role: Role,
+        path: Path,
+        cookies: ([u8; 8], [u8; 8]),
+        negotiation: Negotiation,
+    ) -> Self {
+        Self {
+            config: Arc::clone(config),
+            psk,
+            role,
+            path,
+            initiator_cookie: cookies.0,
+            responder_cookie: cookies.1,
+            negotiation: Some(Box::new(negotiation)),
+            keys: None,
+            established: None,
+            quick: Vec::new(),
+            closed: false,
+            stats: Stats::default(),
+            seen: VecDeque::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            jobs: VecDeque::new(),
+        }
+    }
+
+    /// CKY-I and CKY-R; the latter is zero for an initiator that has no answer yet.
+    pub fn cookies(&self) -> ([u8; 8], [u8; 8]) {
+        (self.initiator_cookie, self.responder_cookie)
+    }
+
+    /// Which end of phase 1 this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether phase 1 is done and the SA has not ended.
+    pub fn is_established(&self) -> bool {
+        self.established.is_some()
+    }
+
+    /// Whether the SA has ended.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Where the peer is.
+    pub fn path(&self) -> Path {
+        self.path
+    }
+
+    /// What has been counted.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Takes a message whose initiator cookie is this SA's. An error says why it was not taken;
+    /// it is counted and never ends the SA.
+    pub fn handle_message(
+        &mut self,
+        path: Path,
+        message: &[u8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        self.stats.received += 1;
+        let result = self.receive(path, message, now, rng);
+        if let Err(error) = &result {
+            let stats = &mut self.stats;
+            let counter = match error {
+                Error::Malformed(_) => &mut stats.malformed,
+                Error::NotAuthentic(_) => &mut stats.not_authentic,
+                Error::Premature => &mut stats.premature,
+                Error::Replayed(_) => &mut stats.replayed,
+                Error::TooManyExchanges | Error::Encode(_) => &mut stats.over_limit,
+                Error::Cookies | Error::Exchange(_) | Error::Unexpected(_) | Error::Closed => {
+                    &mut stats.unexpected
+                }
+            };
+            *counter += 1;
+        }
+        result
+    }
+
+    fn receive(
+        &mut self,
+        path: Path,
+        message: &[u8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        if self.closed {
+            return Err(Error::Closed);
+        }
+        let header = parse_header(message)?;
+        let message = message.get(..header.length).unwrap_or(message);
+        if header.initiator_cookie != self.initiator_cookie {
+            return Err(Error::Cookies);
+        }
+        // Zero stands for "not known yet": in a repeated first message, in the answer that tells
+        // an initiator the cookie, and in a refusal by a responder that keeps no state.
+        let unknown_allowed = match self.role {
+            Role::Initiator => self.responder_cookie == [0; 8],
+            Role::Responder => header.exchange == exchange::MAIN,
+        };
+        let zero = header.responder_cookie == [0; 8] || self.responder_cookie == [0; 8];
+        if header.responder_cookie != self.responder_cookie && !(zero && unknown_allowed) {
+            return Err(Error::Cookies);
+        }
+        match header.exchange {
+            exchange::MAIN => self.receive_main(path, &header, message, now, rng),
+            exchange::QUICK => self.receive_quick(path, &header, message, now, rng),
+            exchange::INFORMATIONAL => self.receive_informational(path, &header, message, now, rng),
+            other => Err(Error::Exchange(other)),
+        }
+    }
+
+    /// Takes the outcome of a job of this SA.
+    pub fn handle_job(&mut self, done: JobDone, now: Instant, rng: &mut Rng) {
+        if self.closed {
+            return;
+        }
+        match done.purpose {
+            Purpose::Phase1 => self.phase1_job(done, now, rng),
+            Purpose::Quick(message_id) => self.quick_job(message_id, done, now),
+        }
+    }
+
+    /// The next message to send, without the non-ESP marker.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing to know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next computation to run elsewhere; its outcome goes to [`handle_job`](Self::handle_job).
+    pub fn poll_job(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
+    }
+
+    /// ESP traffic of the peer arrived, so dead peer detection has nothing to ask.
+    pub fn note_peer_alive(&mut self, now: Instant) {
+        if let Some(watch) = self.watch() {
+            watch.heard(now);
+        }
+    }
+
+    /// Authenticated ESP of the peer arrived from elsewhere.
+    pub fn follow_peer(&mut self, path: Path) {
+        self.path = path;
+    }
+
+    /// Ends the SA and tells the peer.
+    pub fn close(&mut self, now: Instant, rng: &mut Rng) {
+        self.close_for(CloseReason::DeletedByUs, now, rng);
+    }
+
+    /// Ends the SA because a newer one took its place, and tells the peer.
+    pub fn supersede(&mut self, now: Instant, rng: &mut Rng) {
+        self.close_for(CloseReason::Superseded, now, rng);
+    }
+
+    pub(crate) fn close_for(&mut self, reason: CloseReason, _now: Instant, rng: &mut Rng) {
+        if self.established.is_some() {
+            let body = Delete::isakmp(self.both_cookies());
+            self.inform(kind::DELETE, &body, rng);
+        }
+        self.end(reason);
+    }
+
+    /// Ends the SA without a word to the peer. Keys go; announced ESP SAs are the owner's.
+    pub(crate) fn end(&mut self, reason: CloseReason) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.negotiation = None;
+        self.established = None;
+        self.keys = None;
+        self.jobs.clear();
+        for quick in std::mem::take(&mut self.quick) {
+            self.events.extend(quick.abandoned());
+        }
+        self.events.push_back(Event::Closed(reason));
+    }
+
+    pub(crate) fn watch(&mut self) -> Option<&mut Watch> {
+        self.established.as_mut()?.watch.as_mut()
+    }
+
+    pub(crate) fn both_cookies(&self) -> [u8; 16] {
+        let mut both = [0; 16];
+        let bytes = self.initiator_cookie.iter().chain(&self.responder_cookie);
+        for (to, from) in both.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        both
+    }
+
+    pub(crate) fn header(&self, exchange: u8, message_id: u32) -> Header {
+        Header {
+            initiator_cookie: self.initiator_cookie,
+            responder_cookie: self.responder_cookie,
+            next_payload: kind::NONE,
+            exchange,
+            encrypted: false,
+            commit: false,
+            message_id,
+            length: 0,
+        }
+    }
+
+    /// A message in the clear.
+    pub(crate) fn plain(&self, exchange: u8, message_id: u32, chain: &Builder) -> Vec<u8> {
+        Header {
+            next_payload: chain.first(),
+            ..self.header(exchange, message_id)
+        }
+        .write(chain.bytes())
+    }
+
+    /// An encrypted message, with the IV of the next one; `None` without keys.
+    pub(crate) fn sealed(
+        &self,
+        (exchange, message_id): (u8, u32),
+        iv: &Iv,
+        chain: &Builder,
+    ) -> Option<(Vec<u8>, Iv)> {
+        let (body, next) = self.keys.as_ref()?.crypt.seal(iv, chain.bytes());
+        let header = Header {
+            next_payload: chain.first(),
+            encrypted: true,
+            ..self.header(exchange, message_id)
+        };
+        Some((header.write(&body), next))
+    }
+
+    /// A message of phase 2: a hash over the message ID, `covered` and `rest` stands before `rest`.
+    pub(crate) fn hashed(
+        &self,
+        (exchange, message_id): (u8, u32),
+        iv: &Iv,
+        covered: &[u8],
+        rest: &Builder,
+    ) -> Result<Option<(Vec<u8>, Iv)>, LengthTooLarge> {
+        let Some(keys) = &self.keys else {
+            return Ok(None);
+        };
+        let hash = keys.hash(&[&message_id.to_be_bytes(), covered, rest.bytes()]);
+        let chain = Builder::before(kind::HASH, &hash, rest)?;
+        Ok(self.sealed((exchange, message_id), iv, &chain))
+    }
+
+    /// Sends to where the peer is.
+    pub(crate) fn send(&mut self, message: Vec<u8>) {
+        self.send_on(self.path, message);
+    }
+
+    pub(crate) fn send_on(&mut self, path: Path, payload: Vec<u8>) {
+        self.stats.sent += 1;
+        self.transmits.push_back(Transmit { path, payload });
+    }
+
+    pub(crate) fn emit(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    pub(crate) fn compute(&mut self, job: Job) {
+        self.jobs.push_back(job);
+    }
+
+    /// An authenticated message came: the peer is alive, and an initiator that moved is followed.
+    /// A responder does not move, so whoever carries its messages elsewhere is not believed.
+    pub(crate) fn authenticated(&mut self, path: Path, now: Instant) {
+        self.note_peer_alive(now);
+        if self.role == Role::Responder {
+            self.path = path;
+        }
+    }
+
+    /// Whether this message ID of phase 2 was used before.
+    pub(crate) fn was_seen(&self, message_id: u32) -> bool {
+        self.seen.contains(&message_id)
+    }
+
+    pub(crate) fn mark_seen(&mut self, message_id: u32) {
+        if self.seen.len() == MAX_SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(message_id);
+    }
+
+    /// A message ID for an exchange of our own. It is marked as seen, so that our own messages
+    /// cannot be played back to us.
+    pub(crate) fn fresh_message_id(&mut self, rng: &mut Rng) -> u32 {
+        let mut id = rng.u32().max(1);
+        while self.was_seen(id) {
+            id = id.wrapping_add(1).max(1);
+        }
+        self.mark_seen(id);
+        id
+    }
+}
+
+impl std::fmt::Debug for IkeSa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IkeSa")
+            .field("role", &self.role)
+            .field("path", &self.path)
+            .field("established", &self.is_established())
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}

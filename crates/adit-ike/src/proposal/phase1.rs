@@ -1,0 +1,285 @@
+//! Proposals of phase 1.
+
+use std::fmt;
+use std::time::Duration;
+
+use adit_crypto::{BlockCipher, Group, Hash};
+use adit_wire::{LengthTooLarge, Writer};
+
+use super::{LIFE_SECONDS, Life, LifeClasses, add_text, is_alone, once, put_life};
+use crate::codec::{Attributes, Proposal, SecurityAssociation, Transform, protocol, put_tv};
+use crate::config::{Config, Phase1Proposal};
+use crate::names;
+
+const KEY_IKE: u8 = 1;
+const ENCRYPTION: u16 = 1;
+const HASH: u16 = 2;
+const AUTHENTICATION: u16 = 3;
+const GROUP: u16 = 4;
+const GROUP_TYPE: u16 = 5;
+const KEY_LENGTH: u16 = 14;
+const LIFE: LifeClasses = LifeClasses {
+    kind: 11,
+    duration: 12,
+};
+const MODP_TYPE: u64 = 1;
+const ECP_TYPE: u64 = 2;
+
+const DES: u64 = 1;
+const TRIPLE_DES: u64 = 5;
+const AES: u64 = 7;
+const PRE_SHARED_KEY: u64 = 1;
+
+/// One transform's attributes as numbers.
+#[derive(Default)]
+struct Offer {
+    encryption: Option<u64>,
+    key_bits: Option<u64>,
+    hash: Option<u64>,
+    authentication: Option<u64>,
+    group: Option<u64>,
+    group_type: Option<u64>,
+    life: Life,
+    /// Something repeats or is unknown, so that the transform cannot be taken.
+    strange: bool,
+}
+
+impl Offer {
+    fn read(transform: &Transform<'_>) -> Self {
+        let mut offer = Self {
+            strange: transform.id != KEY_IKE,
+            ..Self::default()
+        };
+        for attribute in transform.attributes.iter() {
+            let slot = match attribute.kind {
+                ENCRYPTION => &mut offer.encryption,
+                HASH => &mut offer.hash,
+                AUTHENTICATION => &mut offer.authentication,
+                GROUP => &mut offer.group,
+                GROUP_TYPE => &mut offer.group_type,
+                KEY_LENGTH => &mut offer.key_bits,
+                _ => {
+                    offer.strange |= !offer.life.take(&LIFE, &attribute);
+                    continue;
+                }
+            };
+            once(slot, &attribute, &mut offer.strange);
+        }
+        offer
+    }
+
+    fn cipher(&self) -> Option<BlockCipher> {
+        match (self.encryption?, self.key_bits) {
+            (AES, Some(128)) => Some(BlockCipher::Aes128),
+            (AES, Some(192)) => Some(BlockCipher::Aes192),
+            (AES, Some(256)) => Some(BlockCipher::Aes256),
+            (TRIPLE_DES, None) => Some(BlockCipher::TripleDes),
+            _ => None,
+        }
+    }
+
+    fn hash(&self) -> Option<Hash> {
+        match self.hash? {
+            1 => Some(Hash::Md5),
+            2 => Some(Hash::Sha1),
+            4 => Some(Hash::Sha2_256),
+            5 => Some(Hash::Sha2_384),
+            6 => Some(Hash::Sha2_512),
+            _ => None,
+        }
+    }
+
+    fn group(&self) -> Option<Group> {
+        Group::from_ike(u16::try_from(self.group?).ok()?)
+    }
+
+    /// What is offered, if it can be used at all.
+    fn proposal(&self) -> Option<Phase1Proposal> {
+        let known_type = matches!(self.group_type, None | Some(MODP_TYPE | ECP_TYPE));
+        if self.strange || !known_type || self.authentication != Some(PRE_SHARED_KEY) {
+            return None;
+        }
+        Some(Phase1Proposal {
+            cipher: self.cipher()?,
+            hash: self.hash()?,
+            group: self.group()?,
+        })
+    }
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.cipher(), self.encryption) {
+            (Some(cipher), _) => f.write_str(names::block_cipher(cipher))?,
+            (None, Some(DES)) => f.write_str("DES")?,
+            (None, number) => write_number(f, "encryption", number)?,
+        }
+        match self.hash() {
+            Some(hash) => write!(f, "/{}", names::hash(hash))?,
+            None => write_number(f, "/hash", self.hash)?,
+        }
+        match self.group() {
+            Some(group) => write!(f, "/{}", group.name())?,
+            None => write_number(f, "/group", self.group)?,
+        }
+        match self.authentication {
+            Some(PRE_SHARED_KEY) => {}
+            Some(3) => f.write_str(" with RSA signatures")?,
+            number => write_number(f, " with authentication", number)?,
+        }
+        if self.strange {
+            f.write_str(" with unknown attributes")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_number(f: &mut fmt::Formatter<'_>, what: &str, number: Option<u64>) -> fmt::Result {
+    match number {
+        Some(number) => write!(f, "{what} {number}"),
+        None => write!(f, "{what} none"),
+    }
+}
+
+/// What a responder chose.
+pub(crate) struct Chosen {
+    pub(crate) proposal: Phase1Proposal,
+    /// The initiator's lifetime, if it stated one.
+    pub(crate) lifetime: Option<Duration>,
+    /// The body of the SA payload that answers.
+    pub(crate) answer: Vec<u8>,
+}
+
+/// Chooses from an initiator's SA payload; `Ok(None)` if nothing is allowed here.
+pub(crate) fn choose(
+    config: &Config,
+    sa: &SecurityAssociation<'_>,
+) -> Result<Option<Chosen>, LengthTooLarge> {
+    let offers: Vec<_> = usable(sa)
+        .flat_map(|proposal| proposal.transforms.iter().map(move |t| (proposal, t)))
+        .map(|(proposal, transform)| (proposal, transform, Offer::read(transform)))
+        .collect();
+    for wanted in &config.phase1 {
+        let found = offers
+            .iter()
+            .find(|(_, _, offer)| offer.proposal() == Some(*wanted));
+        let Some((proposal, transform, offer)) = found else {
+            continue;
+        };
+        let answer = SecurityAssociation {
+            proposals: vec![Proposal {
+                number: proposal.number,
+                protocol: proposal.protocol,
+                spi: &[],
+                transforms: vec![**transform],
+            }],
+        };
+        return Ok(Some(Chosen {
+            proposal: *wanted,
+            lifetime: offer.life.duration(),
+            answer: answer.write()?,
+        }));
+    }
+    Ok(None)
+}
+
+fn usable<'s, 'a>(sa: &'s SecurityAssociation<'a>) -> impl Iterator<Item = &'s Proposal<'a>> {
+    sa.proposals.iter().filter(|proposal| {
+        proposal.protocol == protocol::ISAKMP && is_alone(&sa.proposals, proposal)
+    })
+}
+
+/// What an SA payload offers, in words.
+pub(crate) fn offered(sa: &SecurityAssociation<'_>) -> Vec<String> {
+    let mut texts = Vec::new();
+    for transform in sa
+        .proposals
+        .iter()
+        .flat_map(|proposal| &proposal.transforms)
+    {
+        add_text(&mut texts, Offer::read(transform).to_string());
+    }
+    texts
+}
+
+/// What the configuration allows, in words.
+pub(crate) fn allowed(config: &Config) -> Vec<String> {
+    config
+        .phase1
+        .iter()
+        .map(Phase1Proposal::to_string)
+        .collect()
+}
+
+/// The body of the SA payload of an initiator that offers all that it allows.
+pub(crate) fn offer(config: &Config) -> Result<Vec<u8>, LengthTooLarge> {
+    let mut bodies = Vec::new();
+    for proposal in &config.phase1 {
+        bodies.push(attributes(*proposal, config.phase1_lifetime)?);
+    }
+    let transforms = bodies
+        .iter()
+        .zip(1..=u8::MAX)
+        .filter_map(|(body, number)| {
+            Some(Transform {
+                number,
+                id: KEY_IKE,
+                attributes: Attributes::parse(body).ok()?,
+            })
+        })
+        .collect();
+    SecurityAssociation {
+        proposals: vec![Proposal {
+            number: 1,
+            protocol: protocol::ISAKMP,
+            spi: &[],
+            transforms,
+        }],
+    }
+    .write()
+}
+
+fn attributes(proposal: Phase1Proposal, lifetime: Duration) -> Result<Vec<u8>, LengthTooLarge> {
+    let (encryption, key_bits) = match proposal.cipher {
+        BlockCipher::Aes128 => (AES, Some(128)),
+        BlockCipher::Aes192 => (AES, Some(192)),
+        BlockCipher::Aes256 => (AES, Some(256)),
+        BlockCipher::TripleDes => (TRIPLE_DES, None),
+    };
+    let hash = match proposal.hash {
+        Hash::Md5 => 1,
+        Hash::Sha1 => 2,
+        Hash::Sha2_256 => 4,
+        Hash::Sha2_384 => 5,
+        Hash::Sha2_512 => 6,
+    };
+    let mut writer = Writer::new();
+    // cast: the constants are small
+    put_tv(&mut writer, ENCRYPTION, encryption as u16);
+    if let Some(bits) = key_bits {
+        put_tv(&mut writer, KEY_LENGTH, bits);
+    }
+    put_tv(&mut writer, HASH, hash);
+    put_tv(&mut writer, GROUP, proposal.group.ike());
+    put_tv(&mut writer, AUTHENTICATION, PRE_SHARED_KEY as u16);
+    put_life(&mut writer, &LIFE, LIFE_SECONDS, lifetime.as_secs())?;
+    Ok(writer.into_vec())
+}
+
+/// What a responder's SA payload chose from our offer, and the lifetime it states; `None` if that
+/// is no single transform that was offered.
+pub(crate) fn chosen(
+    config: &Config,
+    sa: &SecurityAssociation<'_>,
+) -> Option<(Phase1Proposal, Option<Duration>)> {
+    let [proposal] = sa.proposals.as_slice() else {
+        return None;
+    };
+    let [transform] = proposal.transforms.as_slice() else {
+        return None;
+    };
+    let offer = Offer::read(transform);
+    let chosen = offer.proposal()?;
+    let offered = proposal.protocol == protocol::ISAKMP && config.phase1.contains(&chosen);
+    offered.then(|| (chosen, offer.life.duration()))
+}
