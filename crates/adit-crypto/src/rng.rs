@@ -109,8 +109,7 @@ mod tests {
 
     #[test]
     fn the_stream_is_chacha20() {
-        // draft-agl-tls-chacha20poly1305-04 section 7: key stream for a zero key and nonce, the
-        // same as RFC 8439 appendix A.1 test vector 1.
+        // RFC 8439 appendix A.1, test vector 1: zero key, nonce and counter.
         let mut rng = Rng::from_seed([0; 32]);
         assert_eq!(
             hex::encode(rng.array::<32>()),

@@ -158,6 +158,7 @@ impl EspKeys {
 
     /// Verifies the ICV of a received packet in constant time, and only then decrypts it in place.
     /// Returns where its clear text is: payload, padding, Pad Length and Next Header, never empty.
+    /// After [`VerifyError::IcvMismatch`] the encrypted part may have been wiped.
     pub fn verify_and_decrypt(&self, packet: &mut [u8]) -> Result<Range<usize>, VerifyError> {
         let malformed = MalformedPacket {
             suite: self.suite,
