@@ -140,16 +140,15 @@ pub fn decode(datagram: &[u8]) -> Result<Packet<'_>, DecodeError> {
     let mut end = datagram.len();
     if flags & LENGTH != 0 {
         end = usize::from(reader.u16()?);
-        let header = datagram.len() - reader.left();
-        // The reader is made anew over the message's own bytes, so that no field reaches past them.
-        let mut message = Reader::new(datagram.get(..end).unwrap_or_default());
-        if end > datagram.len() || message.bytes(header).is_err() {
-            return Err(DecodeError::Length {
+        let read = datagram.len() - reader.left();
+        // From here on no field reaches past the message's own length.
+        reader = end
+            .checked_sub(read)
+            .and_then(|left| reader.sub(left).ok())
+            .ok_or(DecodeError::Length {
                 field: end,
                 actual: datagram.len(),
-            });
-        }
-        reader = message;
+            })?;
     }
     if flags & TYPE == 0 {
         return decode_data(reader, flags, end).map(Packet::Data);
