@@ -1,0 +1,186 @@
+//! The sending side of a security association (RFC 4303 3.3).
+
+use std::time::Instant;
+
+use adit_crypto::{EspKeys, EspSuite, KeyLength, MalformedPacket, Rng};
+use adit_wire::{NoRoom, PacketBuf};
+
+use crate::lifetime::{Expiry, Lifetime, Meter};
+use crate::{HEADER_LEN, MAX_PACKET, TRAILER_LEN};
+
+/// Sequence numbers from here on make the SA one to be replaced: a quarter of them is left, which
+/// is minutes at the highest rates.
+const SOFT_SEQUENCE: u32 = 3 << 30;
+
+/// Why a packet was not sealed. The buffer is as it was, but for `Malformed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// All 2^32-1 sequence numbers have been used; they never start again (RFC 4303 3.3.3).
+    #[error("the sequence numbers of the SA are used up")]
+    SequenceExhausted,
+    /// The SA's bytes are used up.
+    #[error("the SA's lifetime in bytes has ended")]
+    Expired,
+    /// Not [`HEADROOM`](crate::HEADROOM) before or [`TAILROOM`](crate::TAILROOM) after the payload.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// The packet would be longer than [`MAX_PACKET`].
+    #[error("a sealed packet of {len} bytes is longer than any IP packet")]
+    TooLong {
+        /// Length that the packet would have.
+        len: usize,
+    },
+    /// The packet that was built does not fit its own suite; not reachable.
+    #[error(transparent)]
+    Malformed(#[from] MalformedPacket),
+}
+
+/// Plain counters of what was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SaStats {
+    /// Packets sealed.
+    pub packets: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// Packets that were not sealed.
+    pub refused: u64,
+}
+
+/// A security association that this side sends on. Before each use, or each time its clock moves,
+/// the caller asks [`expiry`](Self::expiry); `Hard` means to send nothing more.
+#[derive(Debug)]
+pub struct OutboundSa {
+    spi: u32,
+    keys: EspKeys,
+    /// The last sequence number used; zero before the first packet, whose number is 1.
+    sequence: u32,
+    meter: Meter,
+    stats: SaStats,
+}
+
+impl OutboundSa {
+    /// An SA with the SPI that the peer chose. `keymat` has [`EspSuite::keymat_len`] bytes. The
+    /// generator spreads the soft limits.
+    pub fn new(
+        spi: u32,
+        suite: EspSuite,
+        keymat: &[u8],
+        lifetime: Lifetime,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<Self, KeyLength> {
+        Ok(Self {
+            spi,
+            keys: EspKeys::new(suite, keymat)?,
+            sequence: 0,
+            meter: Meter::new(lifetime, now, rng),
+            stats: SaStats::default(),
+        })
+    }
+
+    /// The peer's SPI.
+    pub fn spi(&self) -> u32 {
+        self.spi
+    }
+
+    /// The suite.
+    pub fn suite(&self) -> EspSuite {
+        self.keys.suite()
+    }
+
+    /// Makes an ESP packet of the payload in `buf`, in place: SPI, sequence number and IV in
+    /// front, padding 1, 2, 3, ... (RFC 4303 2.4), trailer and ICV behind. The buffer must have
+    /// [`HEADROOM`](crate::HEADROOM) and [`TAILROOM`](crate::TAILROOM); the length will be
+    /// [`EspSuite::sealed_len`].
+    pub fn seal(&mut self, buf: &mut PacketBuf, next_header: u8) -> Result<(), SealError> {
+        let payload = buf.len();
+        match self.try_seal(buf, next_header) {
+            Ok(()) => {
+                self.stats.packets += 1;
+                self.stats.bytes += payload as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.stats.refused += 1;
+                Err(error)
+            }
+        }
+    }
+
+    fn try_seal(&mut self, buf: &mut PacketBuf, next_header: u8) -> Result<(), SealError> {
+        if self.meter.is_used_up() {
+            return Err(SealError::Expired);
+        }
+        let sequence = self
+            .sequence
+            .checked_add(1)
+            .ok_or(SealError::SequenceExhausted)?;
+        let suite = self.suite();
+        let payload = buf.len();
+        let len = suite.sealed_len(payload);
+        if len > MAX_PACKET {
+            return Err(SealError::TooLong { len });
+        }
+        let padding = suite.padding_len(payload);
+        let front = HEADER_LEN + suite.iv_len();
+        let trailer = padding + TRAILER_LEN;
+        // Asked first, so that a failed append leaves no header behind.
+        if buf.headroom() < front {
+            return Err(NoRoom {
+                needed: front,
+                left: buf.headroom(),
+            }
+            .into());
+        }
+
+        let tail = buf.append(trailer + suite.icv_len())?;
+        // cast: padding is below the block length
+        let fields = (1..=padding as u8).chain([padding as u8, next_header]);
+        for (to, from) in tail.iter_mut().zip(fields) {
+            *to = from;
+        }
+        let head = buf.prepend(front)?;
+        let fields = self
+            .spi
+            .to_be_bytes()
+            .into_iter()
+            .chain(sequence.to_be_bytes());
+        for (to, from) in head.iter_mut().zip(fields) {
+            *to = from;
+        }
+
+        self.sequence = sequence;
+        self.meter.count(payload + trailer);
+        // The sequence number is used once under these keys, which is all that IVs need.
+        self.keys.seal(buf.as_mut_slice(), u64::from(sequence))?;
+        Ok(())
+    }
+
+    /// Where the SA is in its life: time, bytes and sequence numbers.
+    pub fn expiry(&self, now: Instant) -> Expiry {
+        let by_sequence = match self.sequence {
+            u32::MAX => Expiry::Hard,
+            SOFT_SEQUENCE.. => Expiry::Soft,
+            _ => Expiry::Alive,
+        };
+        self.meter.expiry(now).max(by_sequence)
+    }
+
+    /// When time alone makes it [`Expiry::Soft`] and [`Expiry::Hard`].
+    pub fn expires_at(&self) -> (Option<Instant>, Option<Instant>) {
+        self.meter.expires_at()
+    }
+
+    /// The last sequence number used; zero before the first packet.
+    pub fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// What was sent.
+    pub fn stats(&self) -> SaStats {
+        self.stats
+    }
+}
+
+#[cfg(test)]
+mod tests;
