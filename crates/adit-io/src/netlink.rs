@@ -8,6 +8,7 @@ mod route;
 
 use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
@@ -20,6 +21,11 @@ use rtnetlink::packet_route::link::LinkAttribute;
 pub use adit_wire::ip::Family;
 pub use error::NetlinkError;
 pub use route::{Route, RouteKind};
+
+/// How often, and after what pauses, [`Netlink::up`] looks whether the addresses are in use: a
+/// second in all, where a few milliseconds are usual.
+const SETTLE_TRIES: u32 = 200;
+const SETTLE_PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection to the kernel's netlink, in the network namespace of the thread that made it.
 #[derive(Clone, Debug)]
@@ -57,7 +63,7 @@ pub struct DefaultRoute {
 }
 
 impl Netlink {
-    /// Connects. Must be called inside a tokio runtime, where a task serves the connection until
+    /// Connects. Must be called inside a tokio runtime with I/O and time enabled, where a task serves the connection until
     /// the last clone of it is dropped.
     pub async fn new() -> io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
@@ -65,14 +71,45 @@ impl Netlink {
         Ok(Self { handle })
     }
 
-    /// Brings an interface up.
+    /// Brings an interface up and waits until the kernel takes packets to the IPv6 addresses
+    /// that [`add_address`](Self::add_address) gave it: add them before.
     pub async fn up(&self, index: u32) -> Result<(), NetlinkError> {
         let link = LinkUnspec::new_with_index(index).up().build();
         let request = self.handle.link().set(link);
         request
             .execute()
             .await
-            .map_err(|error| NetlinkError::new(format!("bringing interface {index} up"), error))
+            .map_err(|error| NetlinkError::new(format!("bringing interface {index} up"), error))?;
+        self.settle(index).await
+    }
+
+    /// The kernel puts an IPv6 address into its local table by deferred work, some milliseconds
+    /// after the interface came up and even if no duplicate is looked for. Until then packets to
+    /// the address are dropped, although it is listed and can be bound.
+    async fn settle(&self, index: u32) -> Result<(), NetlinkError> {
+        let messages = self.address_messages().await?;
+        let ours: Vec<IpNet> = messages
+            .iter()
+            .filter(|message| message.header.flags.contains(AddressHeaderFlags::Nodad))
+            .filter_map(address)
+            .filter(|(of, net, _)| *of == index && net.addr().is_ipv6())
+            .map(|(_, net, _)| IpNet::from(net.addr()))
+            .collect();
+        for _ in 0..SETTLE_TRIES {
+            if ours.is_empty() {
+                return Ok(());
+            }
+            let local = self.local_destinations(Family::V6).await?;
+            if ours.iter().all(|address| local.contains(address)) {
+                return Ok(());
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+        tracing::warn!(
+            index,
+            "the kernel does not yet take packets to the interface's IPv6 addresses"
+        );
+        Ok(())
     }
 
     /// Sets the MTU of an interface.
@@ -90,8 +127,8 @@ impl Netlink {
     }
 
     /// Gives an interface an address; the network around it is routed to the interface. Having
-    /// it already is no error. IPv6 addresses are usable at once: on a TUN there is nobody who
-    /// could have the same one, so duplicates are not looked for.
+    /// it already is no error. For IPv6, duplicates are not looked for: on a TUN there is nobody
+    /// who could have the same address.
     pub async fn add_address(&self, index: u32, address: IpNet) -> Result<(), NetlinkError> {
         let mut request = self
             .handle
@@ -117,15 +154,16 @@ impl Netlink {
     /// Every address of every interface: the index of the interface, the address with the length
     /// of its prefix, its scope.
     pub async fn addresses(&self) -> Result<Vec<(u32, IpNet, Scope)>, NetlinkError> {
-        let messages: Vec<AddressMessage> = self
-            .handle
-            .address()
-            .get()
-            .execute()
+        let messages = self.address_messages().await?;
+        Ok(messages.iter().filter_map(address).collect())
+    }
+
+    async fn address_messages(&self) -> Result<Vec<AddressMessage>, NetlinkError> {
+        let addresses = self.handle.address().get().execute();
+        addresses
             .try_collect()
             .await
-            .map_err(|error| NetlinkError::new("listing addresses".to_owned(), error))?;
-        Ok(messages.iter().filter_map(address).collect())
+            .map_err(|error| NetlinkError::new("listing addresses".to_owned(), error))
     }
 
     /// The name of an interface.

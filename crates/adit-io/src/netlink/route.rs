@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 
 use super::error::errno;
@@ -112,6 +112,19 @@ impl Netlink {
 
     /// The routes of `family` in the main table.
     pub async fn routes(&self, family: Family) -> Result<Vec<Route>, NetlinkError> {
+        self.routes_of_table(family, libc::RT_TABLE_MAIN).await
+    }
+
+    /// The addresses, as whole networks, that the host takes packets to.
+    pub(super) async fn local_destinations(
+        &self,
+        family: Family,
+    ) -> Result<Vec<IpNet>, NetlinkError> {
+        let routes = self.routes_of_table(family, libc::RT_TABLE_LOCAL).await?;
+        Ok(routes.into_iter().map(|route| route.destination).collect())
+    }
+
+    async fn routes_of_table(&self, family: Family, id: u8) -> Result<Vec<Route>, NetlinkError> {
         let question = match family {
             Family::V4 => RouteMessageBuilder::<Ipv4Addr>::new().build(),
             Family::V6 => RouteMessageBuilder::<Ipv6Addr>::new().build(),
@@ -126,7 +139,7 @@ impl Netlink {
             .map_err(|error| NetlinkError::new("listing routes".to_owned(), error))?;
         Ok(messages
             .iter()
-            .filter(|message| in_main_table(message))
+            .filter(|message| table(message) == u32::from(id))
             .filter_map(|message| route(message, family))
             .collect())
     }
@@ -212,16 +225,16 @@ fn message(route: &Route) -> RouteMessage {
     message
 }
 
-/// Whether a route is in the main table; numbers above 255 stand in an attribute.
-fn in_main_table(message: &RouteMessage) -> bool {
-    let table = message
+/// The table of a route; numbers above 255 stand in an attribute.
+fn table(message: &RouteMessage) -> u32 {
+    let attribute = message
         .attributes
         .iter()
         .find_map(|attribute| match attribute {
             RouteAttribute::Table(table) => Some(*table),
             _ => None,
         });
-    table.unwrap_or(u32::from(message.header.table)) == u32::from(RouteHeader::RT_TABLE_MAIN)
+    attribute.unwrap_or(u32::from(message.header.table))
 }
 
 /// What a route message says.

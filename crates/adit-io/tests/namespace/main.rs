@@ -1,16 +1,30 @@
 //! What needs root: TUN, netlink, nftables and sysctls, each test in a network namespace of its
 //! own. Without root, or without a program that a test needs, it says so and passes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
 mod host;
 mod masquerade;
 mod packets;
 mod tun;
 
 use std::future::Future;
+use std::io::Write;
 use std::process::Command;
 
 use adit_io::netlink::Netlink;
 use nix::sched::{CloneFlags, unshare};
+
+/// Says that a test did not run: in one piece, and past the capture of what passing tests print.
+fn skipped(name: &str, reason: &str) {
+    let line = format!("skipped: {name}: {reason}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
 
 /// Why the tests cannot run here.
 fn obstacle() -> Option<&'static str> {
@@ -27,12 +41,12 @@ fn in_namespace<F: Future<Output = ()>>(
     test: impl FnOnce(Netlink) -> F + Send + 'static,
 ) {
     if let Some(reason) = obstacle() {
-        eprintln!("skipped: {name}: {reason}");
+        skipped(name, reason);
         return;
     }
     let body = move || {
         if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            eprintln!("skipped: {name}: no network namespace: {error}");
+            skipped(name, &format!("no network namespace: {error}"));
             return;
         }
         // One thread, so that everything happens in the namespace of this one.
@@ -61,7 +75,7 @@ fn run(name: &str, program: &str, args: &[&str]) -> Option<(bool, String)> {
             String::from_utf8(output.stdout).unwrap(),
         )),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: {name}: {program} is not installed");
+            skipped(name, &format!("{program} is not installed"));
             None
         }
         Err(error) => panic!("{program}: {error}"),
