@@ -1,0 +1,332 @@
+//! Closing, timers, and the role of the LAC, with one end under test.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the helpers of a test may fail as the test may"
+)]
+
+mod common;
+
+use adit_l2tp::MessageType as T;
+use adit_l2tp::{
+    CallDisconnect, Config, Error, Event, Fault, SessionDownCause, Stop, Timer, TunnelDownCause,
+    TunnelState,
+};
+use common::*;
+
+#[test]
+fn closing_says_so_to_the_peer_and_waits_for_it() {
+    let (mut lns, local) = End::with_session(config());
+    let cause = CallDisconnect::administrative();
+    lns.tunnel.close_session(local, cause.clone(), lns.now);
+    lns.tunnel.close_session(local, cause, lns.now);
+    let sent = lns.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(seen(&sent[0]), (Some(T::Cdn), 7, 2, 4));
+    let cdn = body(&sent[0]);
+    assert_eq!(cdn.session_id, Some(local));
+    assert_eq!(
+        cdn.result.map(|code| (code.result, code.error)),
+        Some((3, 0))
+    );
+    let cause = SessionDownCause::ByUs;
+    assert_eq!(lns.events(), [Event::SessionDown { local, cause }]);
+    assert_eq!(lns.tunnel.sessions().count(), 0);
+
+    lns.tunnel.close(Stop::shutting_down(), lns.now);
+    lns.tunnel.close(Stop::clear(), lns.now);
+    let sent = lns.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(seen(&sent[0]), (Some(T::StopCcn), 0, 3, 4));
+    assert_eq!(body(&sent[0]).result.map(|code| code.result), Some(6));
+    let cause = TunnelDownCause::ByUs;
+    assert_eq!(lns.events(), [Event::TunnelDown { cause }]);
+    assert!(!lns.tunnel.is_closed());
+
+    // Messages that crossed it are acknowledged and have no effect.
+    lns.take(&control(LOCAL, 0, 4, 2, &[kind(T::Icrq), session_id(8)]))
+        .unwrap();
+    assert_eq!(lns.seen(), [(None, 0, 4, 5)]);
+    lns.take(&control(LOCAL, 0, 5, 4, &[])).unwrap();
+    assert!(lns.tunnel.is_closed());
+    assert_eq!(lns.tunnel.poll_timeout(), None);
+    assert_eq!(lns.events(), []);
+}
+
+#[test]
+fn the_sessions_go_with_the_tunnel() {
+    let (mut lns, local) = End::with_session(config());
+    lns.tunnel.close(Stop::clear(), lns.now);
+    let gone = SessionDownCause::TunnelDown;
+    assert_eq!(
+        lns.events(),
+        [
+            Event::SessionDown { local, cause: gone },
+            Event::TunnelDown {
+                cause: TunnelDownCause::ByUs
+            }
+        ]
+    );
+}
+
+#[test]
+fn hello_asks_only_after_an_idle_peer() {
+    let (mut lns, _) = End::with_session(config());
+    lns.now += seconds(50);
+    lns.tunnel.note_data(lns.now);
+    assert_eq!(
+        lns.tunnel.next_timer(),
+        Some((Timer::Hello, lns.now + seconds(60)))
+    );
+    // Old news do not bring it forward.
+    lns.tunnel.note_data(lns.now - seconds(20));
+    assert_eq!(lns.elapse(), seconds(60));
+    assert_eq!(lns.seen(), [(Some(T::Hello), 0, 2, 4)]);
+    // Answered: the next one is an idle time away.
+    lns.now += seconds(1);
+    lns.take(&control(LOCAL, 0, 4, 3, &[])).unwrap();
+    assert_eq!(lns.elapse(), seconds(60));
+    assert_eq!(lns.seen(), [(Some(T::Hello), 0, 3, 4)]);
+
+    // Not answered: 5 repetitions, then the peer is gone.
+    let waits: Vec<_> = (0..6).map(|_| lns.elapse().as_secs()).collect();
+    assert_eq!(waits, [1, 2, 4, 8, 8, 8]);
+    assert_eq!(lns.sent().len(), 0);
+    assert!(matches!(
+        lns.events()[..],
+        [
+            Event::SessionDown { .. },
+            Event::TunnelDown {
+                cause: TunnelDownCause::Timeout
+            }
+        ]
+    ));
+    assert!(lns.tunnel.is_closed());
+    assert_eq!(lns.tunnel.stats().hello_sent, 2);
+
+    let mut quiet = End::established(Config {
+        hello_idle: seconds(0),
+        ..config()
+    });
+    assert_eq!(quiet.tunnel.poll_timeout(), None);
+    quiet
+        .take(&control(LOCAL, 0, 2, 1, &[kind(T::Hello)]))
+        .unwrap();
+    assert_eq!(quiet.seen(), [(None, 0, 1, 3)]);
+    assert_eq!(quiet.tunnel.stats().hello_received, 1);
+}
+
+#[test]
+fn what_is_not_established_in_time_is_closed() {
+    let patient = Config {
+        retransmit_tries: 100,
+        ..config()
+    };
+    let mut lns = End::lns(patient);
+    lns.take(&sccrq()).unwrap();
+    let begin = lns.now;
+    while lns.tunnel.state() == TunnelState::WaitCtlConn {
+        lns.elapse();
+    }
+    assert_eq!(lns.now - begin, seconds(30));
+    let cause = TunnelDownCause::SetupTimeout;
+    assert_eq!(lns.events(), [Event::TunnelDown { cause }]);
+
+    let mut lns = End::established(config());
+    lns.take(&control(LOCAL, 0, 2, 1, &[kind(T::Icrq), session_id(7)]))
+        .unwrap();
+    lns.take(&control(LOCAL, 0, 3, 2, &[])).unwrap();
+    let icrp = body(&lns.sent()[0]);
+    assert_eq!(
+        lns.tunnel.next_timer().map(|(timer, _)| timer),
+        Some(Timer::SessionSetup)
+    );
+    assert_eq!(lns.elapse(), seconds(30));
+    let sent = lns.sent();
+    assert_eq!(seen(&sent[0]), (Some(T::Cdn), 7, 2, 3));
+    let cdn = body(&sent[0]);
+    assert_eq!(cdn.session_id, icrp.session_id);
+    assert_eq!(cdn.result.map(|code| code.result), Some(10));
+    assert!(matches!(
+        lns.events()[..],
+        [Event::SessionDown {
+            cause: SessionDownCause::SetupTimeout,
+            ..
+        }]
+    ));
+    assert_eq!(lns.tunnel.state(), TunnelState::Established);
+}
+
+#[test]
+fn a_client_that_starts_over_gets_a_new_tunnel() {
+    // The peer's StopCCN is still being lingered over.
+    let mut lns = End::established(config());
+    lns.take(&control(LOCAL, 0, 2, 1, &[kind(T::StopCcn)]))
+        .unwrap();
+    assert_eq!(lns.tunnel.state(), TunnelState::Stopped);
+    assert_eq!(lns.take(&sccrq()), Err(Error::StartedAnew));
+    assert!(lns.tunnel.is_closed());
+
+    // Our own StopCCN is not acknowledged by a client that has forgotten all.
+    let mut lns = End::established(config());
+    lns.tunnel.close(Stop::clear(), lns.now);
+    lns.sent();
+    assert_eq!(lns.take(&sccrq()), Err(Error::StartedAnew));
+    assert!(lns.tunnel.is_closed());
+    assert_eq!(lns.sent().len(), 0);
+}
+
+#[test]
+fn a_lac_may_stop_before_it_knows_our_tunnel_id() {
+    let mut lns = End::lns(config());
+    lns.take(&sccrq()).unwrap();
+    lns.sent();
+    let stop = |id| control(0, 0, 1, 0, &[kind(T::StopCcn), u16_avp(9, id)]);
+    assert!(matches!(
+        lns.take(&stop(REMOTE + 1)),
+        Err(Error::WrongTunnel { tunnel: 0, .. })
+    ));
+    lns.take(&stop(REMOTE)).unwrap();
+    assert_eq!(lns.tunnel.state(), TunnelState::Stopped);
+    assert_eq!(lns.seen(), [(None, 0, 1, 2)]);
+}
+
+#[test]
+fn a_lac_calls_as_soon_as_the_tunnel_is_up() {
+    let mut lac = End::lac(config());
+    let local = lac.tunnel.open_session(lac.now, &mut lac.rng);
+    assert_ne!(local, 0);
+    let sent = lac.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(seen(&sent[0]), (Some(T::Sccrq), 0, 0, 0));
+    assert_eq!(header(&sent[0]).tunnel, 0);
+    assert_eq!(header(&sent[0]).assigned_tunnel_id(), Some(LOCAL));
+
+    let mut sccrp = sccrq_avps();
+    sccrp[0] = kind(T::Sccrp);
+    lac.take(&control(LOCAL, 0, 0, 1, &sccrp)).unwrap();
+    let sent = lac.sent();
+    assert_eq!(seen(&sent[0]), (Some(T::Scccn), 0, 1, 1));
+    assert_eq!(seen(&sent[1]), (Some(T::Icrq), 0, 2, 1));
+    assert_eq!(header(&sent[1]).tunnel, REMOTE);
+    assert_eq!(body(&sent[1]).session_id, Some(local));
+    assert_eq!(lac.tunnel.remote_id(), Some(REMOTE));
+
+    lac.take(&control(
+        LOCAL,
+        local,
+        1,
+        3,
+        &[kind(T::Icrp), session_id(9)],
+    ))
+    .unwrap();
+    assert_eq!(lac.seen(), [(Some(T::Iccn), 9, 3, 2)]);
+    assert!(matches!(
+        lac.events()[..],
+        [
+            Event::TunnelUp { .. },
+            Event::SessionUp { local: up, remote: 9 }
+        ] if up == local
+    ));
+
+    // A second one at once; a third has no room.
+    let second = lac.tunnel.open_session(lac.now, &mut lac.rng);
+    let third = lac.tunnel.open_session(lac.now, &mut lac.rng);
+    assert_eq!(lac.seen(), [(Some(T::Icrq), 0, 4, 2)]);
+    let cause = SessionDownCause::NotOpened;
+    assert_eq!(
+        lac.events(),
+        [Event::SessionDown {
+            local: third,
+            cause
+        }]
+    );
+
+    // Refused by the LNS, which says which session by our ID in the header.
+    let result = avp(M, 0, 1, b"\0\x04\0\x04full");
+    lac.take(&control(
+        LOCAL,
+        second,
+        2,
+        5,
+        &[kind(T::Cdn), result, session_id(99)],
+    ))
+    .unwrap();
+    let cause = SessionDownCause::ByPeer {
+        result: 4,
+        error: 4,
+        message: "full".into(),
+    };
+    assert_eq!(
+        lac.events(),
+        [Event::SessionDown {
+            local: second,
+            cause
+        }]
+    );
+}
+
+#[test]
+fn a_lac_closes_a_session_that_never_waited_for_anything() {
+    let mut lac = End::lac(config());
+    let local = lac.tunnel.open_session(lac.now, &mut lac.rng);
+    lac.sent();
+    lac.tunnel
+        .close_session(local, CallDisconnect::administrative(), lac.now);
+    assert_eq!(lac.sent().len(), 0);
+    let cause = SessionDownCause::ByUs;
+    assert_eq!(lac.events(), [Event::SessionDown { local, cause }]);
+
+    // An SCCRQ into the void is given up.
+    while !lac.tunnel.is_closed() {
+        lac.elapse();
+    }
+    let cause = TunnelDownCause::SetupTimeout;
+    assert_eq!(lac.events(), [Event::TunnelDown { cause }]);
+}
+
+#[test]
+fn an_lns_that_wants_a_secret_or_calls_the_lac_is_refused() {
+    let mut lac = End::lac(config());
+    let mut sccrp = sccrq_avps();
+    sccrp[0] = kind(T::Sccrp);
+    sccrp.push(avp(M, 0, 11, &[7; 16]));
+    assert_eq!(
+        lac.take(&control(LOCAL, 0, 0, 1, &sccrp)),
+        Err(Error::Tunnel(Fault::Challenge))
+    );
+    let sent = lac.sent();
+    let stop = sent.last().unwrap();
+    assert_eq!(header(stop).tunnel, REMOTE);
+    let result = body(stop).result.unwrap();
+    assert_eq!((result.result, result.error), (4, 0));
+    assert!(result.message.contains("no tunnel secret is configured"));
+
+    let mut lac = End::lac(config());
+    sccrp.pop();
+    lac.take(&control(LOCAL, 0, 0, 1, &sccrp)).unwrap();
+    lac.sent();
+    assert_eq!(
+        lac.take(&control(LOCAL, 0, 1, 2, &[kind(T::Icrq), session_id(7)])),
+        Err(Error::Session(Fault::IncomingCall))
+    );
+    let sent = lac.sent();
+    assert_eq!(seen(&sent[0]), (Some(T::Cdn), 7, 2, 2));
+    assert_eq!(body(&sent[0]).result.map(|code| code.result), Some(5));
+}
+
+#[test]
+fn a_session_can_ask_for_sequence_numbers() {
+    let mut lns = End::established(config());
+    lns.take(&control(LOCAL, 0, 2, 1, &[kind(T::Icrq), session_id(7)]))
+        .unwrap();
+    let local = body(&lns.sent()[0]).session_id.unwrap();
+    assert!(!lns.tunnel.sequencing_required(local));
+    let iccn = control(LOCAL, local, 3, 2, &[kind(T::Iccn), avp(M, 0, 39, &[])]);
+    lns.take(&iccn).unwrap();
+    assert!(lns.tunnel.sequencing_required(local));
+    assert!(!lns.tunnel.sequencing_required(local.wrapping_add(1)));
+}
