@@ -4,7 +4,7 @@
 //! nor changed. IPv6 is routed and never translated, so there is no counterpart for it.
 
 use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use ipnet::Ipv4Net;
 use nftables::batch::Batch;
@@ -13,8 +13,9 @@ use nftables::schema::{Chain, NfListObject, Nftables, Rule, Table};
 use nftables::stmt::{Match, Operator, Statement};
 use nftables::types::{NfChainPolicy, NfChainType, NfFamily, NfHook};
 
-/// The program that speaks to the kernel.
-const NFT: &str = "nft";
+/// The program that speaks to the kernel, and where it is when the search path of an unprivileged
+/// account leaves out the folders of the administrator.
+const NFT: &[&str] = &["nft", "/usr/sbin/nft", "/sbin/nft"];
 
 /// The priority of source NAT (`srcnat`).
 const SRCNAT: i32 = 100;
@@ -180,24 +181,18 @@ fn named(expression: NamedExpression<'_>) -> Expression<'_> {
     Expression::Named(expression)
 }
 
-/// Runs `program -j -f -` over one transaction. Not by the helper of the nftables crate, which
-/// leaves what the program says on our own standard error.
-fn apply(program: &str, table: &str, commands: &Nftables<'_>) -> Result<(), MasqueradeError> {
+/// Runs the first of `programs` that is there, with `-j -f -`, over one transaction. Not by the
+/// helper of the nftables crate, which leaves what the program says on our own standard error.
+fn apply(programs: &[&str], table: &str, commands: &Nftables<'_>) -> Result<(), MasqueradeError> {
     let failed = |source| MasqueradeError::Run {
         table: table.to_owned(),
         source,
     };
     let json = serde_json::to_vec(commands).map_err(|error| failed(error.into()))?;
-    let mut child = Command::new(program)
-        .args(["-j", "-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => MasqueradeError::NoProgram,
-            _ => failed(source),
-        })?;
+    let mut child = start(programs).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => MasqueradeError::NoProgram,
+        _ => failed(source),
+    })?;
     // A program that ends early closes its input; what it printed says why.
     let written = child.stdin.take().map(|mut stdin| stdin.write_all(&json));
     let output = child.wait_with_output().map_err(failed)?;
@@ -208,6 +203,27 @@ fn apply(program: &str, table: &str, commands: &Nftables<'_>) -> Result<(), Masq
         });
     }
     written.transpose().map(|_| ()).map_err(failed)
+}
+
+/// Starts the first of `programs` that is there.
+fn start(programs: &[&str]) -> io::Result<Child> {
+    let mut result = Err(io::ErrorKind::NotFound.into());
+    for program in programs {
+        result = Command::new(program)
+            .args(["-j", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        // A folder of the search path that may not be looked into reads as "permission denied",
+        // though the program is in none of them.
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            _ => break,
+        }
+    }
+    result
 }
 
 /// What an error message says first; the rest repeats the input.
@@ -223,7 +239,12 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named_with_its_package() {
-        let error = apply("nft-that-is-not-there", "adit", &remove_commands("adit")).unwrap_err();
+        let error = apply(
+            &["nft-that-is-not-there", "/nowhere/nft"],
+            "adit",
+            &remove_commands("adit"),
+        )
+        .unwrap_err();
         assert!(matches!(error, MasqueradeError::NoProgram));
         assert!(error.to_string().contains("apt-get install nftables"));
     }
@@ -234,7 +255,12 @@ mod tests {
             first_line(b"\n Error: Operation not permitted\n{\"nft\n^^"),
             "Error: Operation not permitted"
         );
-        let error = apply("false", "adit", &remove_commands("adit")).unwrap_err();
+        let error = apply(
+            &["nft-that-is-not-there", "false"],
+            "adit",
+            &remove_commands("adit"),
+        )
+        .unwrap_err();
         assert!(
             matches!(&error, MasqueradeError::Refused { table, message }
                 if table == "adit" && message == "it gave no reason"),
