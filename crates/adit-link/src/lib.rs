@@ -21,6 +21,8 @@ pub mod nd;
 mod packet;
 pub mod pool;
 pub mod router;
+#[cfg(test)]
+mod testing;
 
 pub use error::Error;
 pub use host::{Host, HostEvent, HostStats};

@@ -54,7 +54,7 @@ pub(crate) fn answer(
         // is not for servers (16).
         _ => return Ok(None),
     };
-    if !dns.is_empty() && wants(&message, OptionCode::DomainNameServers)? {
+    if wants(&message, OptionCode::DomainNameServers)? && !dns.is_empty() {
         let servers = dns.iter().take(nd::MAX_DNS).copied().collect();
         options.push(DhcpOption::DomainNameServers(servers));
     }

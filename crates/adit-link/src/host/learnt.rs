@@ -191,11 +191,6 @@ fn until(seconds: u32, now: Instant) -> Until {
 
 /// RFC 4862 5.5.3 e: a longer life is taken, a shorter one only down to two hours.
 fn prolonged(known: Until, new: Until, now: Instant) -> Until {
-    let (Some(known), Some(new)) = (known, new) else {
-        return match new {
-            None => None,
-            Some(new) => Some(new.max(now + TWO_HOURS)),
-        };
-    };
-    Some(new.max(known.min(now + TWO_HOURS)))
+    let two_hours = now + TWO_HOURS;
+    new.map(|new| new.max(known.map_or(two_hours, |known| known.min(two_hours))))
 }

@@ -11,7 +11,7 @@ use super::{Exhausted, Indices};
 #[derive(Clone, Debug)]
 pub struct Ipv4Pool {
     net: Ipv4Net,
-    indices: Indices,
+    pub(super) indices: Indices,
 }
 
 impl Ipv4Pool {
