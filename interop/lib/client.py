@@ -1,0 +1,155 @@
+"""The Linux L2TP/IPsec client in a guest: strongSwan, xl2tpd, the kernel's L2TP, pppd.
+
+Its logs are charon.log, xl2tpd.log and ppp.log, with the client's name before, in the scenario's
+folder; inside the guest they can be read as they grow.
+"""
+
+import re
+from dataclasses import dataclass
+
+from shell import Failed
+
+CURRENT = re.compile(r"lifetime current:\s*(\d+)\(bytes\), (\d+)\(packets\)")
+
+
+@dataclass
+class Profile:
+    """What a user of that client would have typed in."""
+
+    address: str
+    server: str = "10.99.0.1"
+    psk: str = ""
+    user: str = ""
+    password: str = ""
+    ike: str = "aes256-sha1-modp2048"
+    esp: str = "aes256-sha1"
+    force_encapsulation: bool = True
+    ipv4: bool = True
+    ipv6: bool = True
+    mtu: int = 1400
+
+
+class LinuxClient:
+    """One client in `guest`. The order of calls: configure, secure, dial, ..., hang_up."""
+
+    def __init__(self, guest, profile, name="client"):
+        self.guest, self.profile, self.name = guest, profile, name
+        self.charon, self.xl2tpd, self.ppp = (f"/run/out/{name}.{log}.log" for log in ("charon", "xl2tpd", "ppp"))
+
+    def configure(self):
+        p, put = self.profile, self.guest.put
+        yes = {True: "yes", False: "no"}
+        put("/etc/ipsec.conf", f"""
+conn l2tp
+    keyexchange=ikev1
+    authby=secret
+    type=transport
+    left={p.address}
+    leftprotoport=udp/1701
+    right={p.server}
+    rightid=%any
+    rightprotoport=udp/1701
+    ike={p.ike}!
+    esp={p.esp}!
+    forceencaps={yes[p.force_encapsulation]}
+    auto=add
+""")
+        put("/etc/ipsec.secrets", f'{p.address} %any : PSK "{p.psk}"')
+        # Patience for a lossless wire: a peer that stays silent is given up after 2 + 3 + 4.5 s.
+        put("/etc/strongswan.d/zz-interop.conf", f"""
+charon {{
+    retransmit_timeout = 2
+    retransmit_base = 1.5
+    retransmit_tries = 2
+    filelog {{
+        interop {{
+            path = {self.charon}
+            flush_line = yes
+            ike_name = yes
+            default = 1
+        }}
+    }}
+}}
+""")
+        put("/etc/xl2tpd/xl2tpd.conf", f"""
+[global]
+port = 1701
+[lac vpn]
+lns = {p.server}
+pppoptfile = /etc/ppp/options.interop
+length bit = yes
+""")
+        put("/etc/ppp/options.interop", "\n".join([
+            "noauth", "refuse-eap", "noccp", "nodetach", "debug", f"logfile {self.ppp}",
+            "ipcp-accept-local", "ipcp-accept-remote", "defaultroute", "usepeerdns",
+            f"mtu {p.mtu}", f"mru {p.mtu}", f'name "{p.user}"', f'password "{p.password}"',
+            "" if p.ipv4 else "noip", "+ipv6" if p.ipv6 else "noipv6",
+        ]))
+        # The guest is a host: it configures itself from what the server advertises.
+        self.guest.run("sysctl -qw net.ipv6.conf.default.accept_ra=2 net.ipv6.conf.default.autoconf=1"
+                       " net.ipv6.conf.default.use_tempaddr=0")
+        self.guest.run("ipsec start --nofork </dev/null >/run/out/starter.log 2>&1 &")
+        self.guest.wait("strongSwan has the connection", "ipsec statusall 2>/dev/null | grep -q 'l2tp: '", 20)
+
+    def secure(self, check=True):
+        """Phase 1 and Quick Mode. Result: exit status and text of `ipsec up`."""
+        done = self.guest.run("ipsec up l2tp", seconds=60, check=False)
+        if check and (done.status or "established successfully" not in done.out):
+            raise Failed(f"{self.name}: ipsec up: exit {done.status}: {done.out[-1500:]}")
+        return done
+
+    def dial(self):
+        """Starts L2TP and PPP inside the SA; does not wait for either."""
+        guest = self.guest
+        guest.run("mkdir -p /run/xl2tpd; rm -f /run/xl2tpd/l2tp-control")
+        guest.run(f"xl2tpd -D -c /etc/xl2tpd/xl2tpd.conf </dev/null >>{self.xl2tpd} 2>&1 &")
+        guest.wait("xl2tpd takes orders", "test -p /run/xl2tpd/l2tp-control", 10)
+        guest.run("echo 'c vpn' >/run/xl2tpd/l2tp-control")
+
+    def addresses(self, family=None):
+        """Addresses of ppp0: objects with local, address (the peer's, IPv4), prefixlen, scope, ..."""
+        found = self.guest.json("ip -j addr show dev ppp0 2>/dev/null", check=False)
+        every = [a for device in found for a in device.get("addr_info", [])]
+        return [a for a in every if family is None or a["family"] == family]
+
+    def wait_online(self, seconds=20):
+        """Waits for the addresses of each family that this client wants."""
+        if self.profile.ipv4:
+            self.guest.wait("ppp0 has an IPv4 address", "ip -4 addr show dev ppp0 2>/dev/null | grep -q inet", seconds)
+        if self.profile.ipv6:
+            self.guest.wait("ppp0 has a global IPv6 address",
+                            "ip -6 addr show dev ppp0 scope global 2>/dev/null | grep -q inet6", seconds)
+
+    def ipv4(self):
+        return next((a["local"] for a in self.addresses("inet")), None)
+
+    def ipv6(self):
+        return next((a["local"] for a in self.addresses("inet6") if a["scope"] == "global"), None)
+
+    def ping(self, address, count=3, size=56):
+        """Whether every one of `count` pings was answered."""
+        done = self.guest.run(f"ping -n -c {count} -i 0.2 -W 2 -s {size} {address}", check=False)
+        return done.status == 0 and f" {count} received" in done.out
+
+    def esp(self):
+        """Counters of the kernel's SAs: (SAs, bytes, packets, whether all are in UDP 4500)."""
+        text = self.guest.run("ip -s xfrm state").out
+        sums = [(int(b), int(p)) for b, p in CURRENT.findall(text)]
+        encapsulated = text.count("encap type espinudp sport 4500 dport 4500")
+        return len(sums), sum(b for b, _ in sums), sum(p for _, p in sums), 0 < len(sums) == encapsulated
+
+    def read(self, log):
+        return self.guest.run(f"cat {log} 2>/dev/null", check=False).out
+
+    def hang_up(self):
+        """Disconnects as a user would: PPP and L2TP first, then the SAs; then ends the programs."""
+        guest = self.guest
+        if guest.run("pidof xl2tpd", check=False).status == 0:
+            guest.run("echo 'd vpn' >/run/xl2tpd/l2tp-control")
+            guest.wait("ppp0 is gone", "! ip link show dev ppp0 2>/dev/null && ! pidof pppd", 20)
+            # StopCCN goes out on SIGTERM and must leave before its SA does
+            guest.run("kill $(pidof xl2tpd)")
+            guest.wait("xl2tpd ends", "! pidof xl2tpd", 20)
+        guest.run("ipsec down l2tp", check=False)
+        guest.run("ipsec stop", check=False)
+        guest.wait("strongSwan ends", "! pidof charon", 20)
