@@ -1,1 +1,39 @@
-//! PPP: the RFC 1661 automaton, LCP, PAP, CHAP, MS-CHAPv2, IPCP and IPv6CP.
+//! PPP as the two ends of an L2TP session speak it: LCP (RFC 1661), PAP (RFC 1334), CHAP
+//! (RFC 1994), MS-CHAPv2 (RFC 2759), IPCP (RFC 1332, RFC 1877) and IPv6CP (RFC 5072).
+//!
+//! [`Link`] is one end, server or client; [`split`] and [`prepend_header`] are for the packet path,
+//! which a link never sees. It must never read a clock or ambient randomness, log, or let a packet
+//! of one address family touch the other. Compression (CCP), encryption (ECP), multilink, callback
+//! and Apple's ACSCP are refused on purpose: ESP does the one, nobody needs the others.
+
+mod auth;
+mod automaton;
+mod config;
+mod echo;
+mod error;
+mod event;
+mod frame;
+mod ipcp;
+mod ipv6cp;
+mod lcp;
+mod link;
+mod ncp;
+mod option;
+mod packet;
+pub mod protocol;
+mod secret;
+mod stats;
+
+pub use auth::{Attempt, Credential, RejectReason, Verdict, Verified};
+pub use automaton::State;
+pub use config::{
+    AuthMethod, ClientConfig, Echo, Ipv4Network, Ipv6Network, Network, Restart, ServerConfig,
+};
+pub use error::{Error, Failure};
+pub use event::{AuthFailure, CloseReason, DownReason, Event, NcpState};
+pub use frame::{FrameError, Framing, HEADER_LEN, prepend_header, split};
+pub use link::Link;
+pub use option::OptionError;
+pub use packet::PacketError;
+pub use secret::Secret;
+pub use stats::Stats;

@@ -1,0 +1,414 @@
+//! The option negotiation automaton of RFC 1661 section 4, shared by LCP, IPCP and IPv6CP. It
+//! holds states, restart timer and counters; what the options mean is its [`Protocol`]'s. Its
+//! table is in one place, `table`.
+
+mod protocol;
+mod table;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use adit_crypto::Rng;
+use adit_wire::Writer;
+
+use crate::config::Restart;
+use crate::error::{Error, Failure};
+use crate::frame::control_frame;
+use crate::option;
+use crate::packet::{Packet, build, code};
+use crate::stats::Stats;
+
+pub(crate) use protocol::{Judgement, Protocol};
+pub(crate) use table::Input;
+pub use table::State;
+use table::{Action, transition};
+
+/// What every step of a machine is given.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) out: &'a mut VecDeque<Vec<u8>>,
+    pub(crate) stats: &'a mut Stats,
+    /// Largest packet that the peer takes.
+    pub(crate) peer_mru: usize,
+}
+
+impl Context<'_> {
+    pub(crate) fn send(&mut self, protocol: u16, packet: &[u8]) {
+        self.stats.sent += 1;
+        self.out.push_back(control_frame(protocol, packet));
+    }
+}
+
+/// What a step means to the layers above; no step means two of them (RFC 1661 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// This layer is open.
+    Up,
+    /// This layer is open no longer.
+    Down,
+    /// This layer has given up or been closed.
+    Finished,
+}
+
+/// The negative answers to the peer's requests since the last good one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refusals {
+    naks: u32,
+    rejects: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Automaton<P> {
+    pub(crate) protocol: P,
+    state: State,
+    restart: Restart,
+    /// Restart counter: transmissions left.
+    counter: u32,
+    deadline: Option<Instant>,
+    next_id: u8,
+    /// Identifier and options of the Configure-Request that has no answer yet.
+    request: Option<(u8, Vec<u8>)>,
+    refusals: Refusals,
+    /// Configure-Naks that the peer has sent since it last agreed.
+    naks_received: u32,
+}
+
+/// What an action may need from the packet that caused it.
+#[derive(Default)]
+struct Cause<'a> {
+    id: u8,
+    /// Code and options of the answer to a Configure-Request.
+    answer: Option<(u8, Vec<u8>)>,
+    /// A packet with an unknown code.
+    unknown: &'a [u8],
+}
+
+impl<P: Protocol> Automaton<P> {
+    pub(crate) fn new(protocol: P, restart: Restart, rng: &mut Rng) -> Self {
+        Self {
+            protocol,
+            state: State::Initial,
+            restart,
+            counter: 0,
+            deadline: None,
+            // A late answer to an earlier automaton of the same protocol shall not match.
+            next_id: rng.array::<1>()[0],
+            request: None,
+            refusals: Refusals::default(),
+            naks_received: 0,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Opened
+    }
+
+    /// Whether an Echo-Request is to be answered now.
+    pub(crate) fn replies(&self) -> bool {
+        transition(self.state, Input::Rxr)
+            .is_some_and(|(actions, _)| actions.contains(&Action::Ser))
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// A fresh identifier for a packet beside the negotiation.
+    pub(crate) fn fresh_id(&mut self) -> u8 {
+        let id = self.next_id;
+        self.next_id = id.wrapping_add(1);
+        id
+    }
+
+    /// An event that is no packet: Up, Down, Open, Close, RXJ+, RXJ-.
+    pub(crate) fn input(&mut self, input: Input, context: &mut Context<'_>) -> Option<Signal> {
+        self.step(input, Cause::default(), context)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) -> Option<Signal> {
+        if self.deadline.is_none_or(|deadline| context.now < deadline) {
+            return None;
+        }
+        self.deadline = None;
+        if self.counter > 0 {
+            context.stats.retransmitted += 1;
+            self.step(Input::TimeoutMore, Cause::default(), context)
+        } else {
+            self.step(Input::TimeoutLast, Cause::default(), context)
+        }
+    }
+
+    /// A packet with one of the codes 1 to 7, or with one that nobody knows. `Failed` asks the
+    /// owner to close the automaton.
+    pub(crate) fn handle_packet(
+        &mut self,
+        packet: &Packet<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Signal>, Error> {
+        if matches!(self.state, State::Initial | State::Starting) {
+            context.stats.early += 1;
+            return Ok(None);
+        }
+        let (input, cause) = match packet.code {
+            code::CONFIGURE_REQUEST => self.configure_request(packet, context)?,
+            code::CONFIGURE_ACK | code::CONFIGURE_NAK | code::CONFIGURE_REJECT => {
+                self.configure_answer(packet, context)?
+            }
+            code::TERMINATE_REQUEST => (
+                Input::Rtr,
+                Cause {
+                    id: packet.id,
+                    ..Cause::default()
+                },
+            ),
+            code::TERMINATE_ACK => (Input::Rta, Cause::default()),
+            code::CODE_REJECT => {
+                context.stats.rejects_received += 1;
+                let Some(rejected) = packet.data.first() else {
+                    context.stats.malformed += 1;
+                    return Err(Error::Malformed("Code-Reject"));
+                };
+                // Without these there is no automaton (RFC 1661 4.3).
+                if (code::CONFIGURE_REQUEST..=code::CODE_REJECT).contains(rejected) {
+                    return Err(self.failed(Failure::CodeRejected(*rejected)));
+                }
+                (Input::RxjGood, Cause::default())
+            }
+            _ => (
+                Input::Ruc,
+                Cause {
+                    unknown: packet.bytes,
+                    ..Cause::default()
+                },
+            ),
+        };
+        Ok(self.step(input, cause, context))
+    }
+
+    fn configure_request(
+        &mut self,
+        packet: &Packet<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(Input, Cause<'static>), Error> {
+        let options = option::parse(packet.data).inspect_err(|_| context.stats.bad_options += 1)?;
+        let id = packet.id;
+        // States in which the answer would not be sent must not learn from the request either.
+        if matches!(self.state, State::Closed | State::Closing | State::Stopping) {
+            return Ok((
+                Input::RcrGood,
+                Cause {
+                    id,
+                    ..Cause::default()
+                },
+            ));
+        }
+        let mut judgement = Judgement::new(&options);
+        self.protocol
+            .judge(&mut judgement, context)
+            .map_err(|failure| self.failed(failure))?;
+        let mut answer = judgement.answer();
+        if answer.0 == code::CONFIGURE_NAK && self.refusals.naks >= self.restart.max_failure {
+            // RFC 1661 4.6: naked options are rejected from here on, where there is a default to
+            // fall back to.
+            if P::NEEDS_NAKED || judgement.naked().is_empty() {
+                return Err(self.failed(Failure::NoConvergence(self.restart.max_failure)));
+            }
+            answer = (code::CONFIGURE_REJECT, judgement.naked().to_vec());
+        }
+        let input = match answer.0 {
+            code::CONFIGURE_ACK => {
+                answer.1 = packet.data.to_vec();
+                self.refusals = Refusals::default();
+                self.protocol.accept(&options);
+                Input::RcrGood
+            }
+            code::CONFIGURE_NAK => {
+                context.stats.naks_sent += 1;
+                self.refusals.naks += 1;
+                Input::RcrBad
+            }
+            _ => {
+                context.stats.rejects_sent += 1;
+                self.refusals.rejects += 1;
+                // Rejects shorten the list, so a peer that needs so many does not listen.
+                if self.refusals.rejects > 2 * self.restart.max_failure {
+                    return Err(self.failed(Failure::NoConvergence(self.refusals.rejects)));
+                }
+                Input::RcrBad
+            }
+        };
+        let answer = Some(answer);
+        Ok((
+            input,
+            Cause {
+                id,
+                answer,
+                ..Cause::default()
+            },
+        ))
+    }
+
+    fn configure_answer(
+        &mut self,
+        packet: &Packet<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(Input, Cause<'static>), Error> {
+        let options = option::parse(packet.data).inspect_err(|_| context.stats.bad_options += 1)?;
+        let (code, id) = (packet.code, packet.id);
+        let unmatched = Error::Unmatched { code, id };
+        // In the states without a request there is nothing to match; the table answers.
+        if matches!(
+            self.state,
+            State::Closed | State::Stopped | State::Closing | State::Stopping
+        ) {
+            return Ok((
+                Input::Rca,
+                Cause {
+                    id,
+                    ..Cause::default()
+                },
+            ));
+        }
+        // Every request is answered once: what comes for the second time is a duplicate made on
+        // the way, not the crossed connection of RFC 1661 4.1 note x.
+        let Some((_, asked)) = self.request.take_if(|(asked, _)| *asked == id) else {
+            context.stats.unmatched += 1;
+            return Err(unmatched);
+        };
+        let known = option::parse(&asked).unwrap_or_default();
+        let fits = match code {
+            code::CONFIGURE_ACK => packet.data == asked,
+            // RFC 1661 5.4: rejected options come back unchanged.
+            code::CONFIGURE_REJECT => {
+                !options.is_empty() && options.iter().all(|option| known.contains(option))
+            }
+            _ => !options.is_empty(),
+        };
+        if !fits {
+            self.request = Some((id, asked));
+            context.stats.unmatched += 1;
+            return Err(unmatched);
+        }
+        let result = match code {
+            code::CONFIGURE_ACK => {
+                self.naks_received = 0;
+                return Ok((Input::Rca, Cause::default()));
+            }
+            code::CONFIGURE_REJECT => self.protocol.rejected(&options),
+            _ => {
+                self.naks_received += 1;
+                if self.naks_received > self.restart.max_failure {
+                    Err(Failure::NoConvergence(self.restart.max_failure))
+                } else {
+                    self.protocol.naked(&options, context)
+                }
+            }
+        };
+        result.map_err(|failure| self.failed(failure))?;
+        Ok((Input::Rcn, Cause::default()))
+    }
+
+    fn failed(&self, failure: Failure) -> Error {
+        Error::Failed {
+            protocol: P::NAME,
+            failure,
+        }
+    }
+
+    fn step(
+        &mut self,
+        input: Input,
+        mut cause: Cause<'_>,
+        context: &mut Context<'_>,
+    ) -> Option<Signal> {
+        let (actions, next) = transition(self.state, input)?;
+        let mut signal = None;
+        for action in actions {
+            match action {
+                Action::Tlu => signal = Some(Signal::Up),
+                Action::Tld => {
+                    signal = Some(Signal::Down);
+                    self.request = None;
+                    self.naks_received = 0;
+                }
+                Action::Tlf => signal = Some(Signal::Finished),
+                Action::Tls => {}
+                Action::Irc => {
+                    self.counter = if actions.contains(&Action::Str) {
+                        self.restart.max_terminate
+                    } else {
+                        self.restart.max_configure
+                    };
+                }
+                Action::Zrc => {
+                    self.counter = 0;
+                    self.start_timer(context);
+                }
+                Action::Scr => self.send_request(context),
+                Action::Sca | Action::Scn => {
+                    if let Some((code, options)) = cause.answer.take() {
+                        context.send(P::NUMBER, &build(code, cause.id, &options));
+                    }
+                }
+                Action::Str => {
+                    self.counter = self.counter.saturating_sub(1);
+                    self.start_timer(context);
+                    self.request = None;
+                    let id = self.fresh_id();
+                    context.send(P::NUMBER, &build(code::TERMINATE_REQUEST, id, &[]));
+                }
+                Action::Sta => {
+                    context.send(P::NUMBER, &build(code::TERMINATE_ACK, cause.id, &[]));
+                }
+                Action::Scj => {
+                    context.stats.code_rejects_sent += 1;
+                    let id = self.fresh_id();
+                    let room = context.peer_mru.saturating_sub(crate::packet::HEADER_LEN);
+                    let copy = cause.unknown.get(..room).unwrap_or(cause.unknown);
+                    context.send(P::NUMBER, &build(code::CODE_REJECT, id, copy));
+                }
+                // Echo-Replies are LCP's own and built there.
+                Action::Ser => {}
+            }
+        }
+        self.state = next;
+        let timed = matches!(
+            next,
+            State::Closing | State::Stopping | State::ReqSent | State::AckRcvd | State::AckSent
+        );
+        if !timed {
+            self.deadline = None;
+        } else if self.deadline.is_none() {
+            self.start_timer(context);
+        }
+        signal
+    }
+
+    fn start_timer(&mut self, context: &Context<'_>) {
+        self.deadline = Some(context.now + self.restart.timer);
+    }
+
+    /// Sends a Configure-Request. One that has no answer yet keeps its identifier when it is
+    /// repeated, so that a late answer still counts.
+    fn send_request(&mut self, context: &mut Context<'_>) {
+        self.counter = self.counter.saturating_sub(1);
+        self.start_timer(context);
+        let mut options = Writer::new();
+        self.protocol.request(&mut options);
+        let options = options.into_vec();
+        let id = match &self.request {
+            Some((id, before)) if *before == options => *id,
+            _ => self.fresh_id(),
+        };
+        context.send(P::NUMBER, &build(code::CONFIGURE_REQUEST, id, &options));
+        self.request = Some((id, options));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! The options of LCP (RFC 1661 section 6), for both roles.
+
+use adit_wire::Writer;
+
+use crate::automaton::{Context, Judgement, Protocol};
+use crate::config::AuthMethod;
+use crate::error::Failure;
+use crate::frame::Framing;
+use crate::option::{self, Opt};
+
+mod kind {
+    pub(super) const MRU: u8 = 1;
+    /// RFC 1662 7.1
+    pub(super) const ACCM: u8 = 2;
+    pub(super) const AUTH: u8 = 3;
+    pub(super) const MAGIC: u8 = 5;
+    pub(super) const PFC: u8 = 7;
+    pub(super) const ACFC: u8 = 8;
+}
+
+/// The MRU without an option (RFC 1661 6.1), and the most that is made use of.
+pub(crate) const DEFAULT_MRU: u16 = 1500;
+
+/// Smallest MRU that is taken: what every IPv4 host must be able to receive (RFC 791 3.2).
+const SMALLEST_MRU: u16 = 576;
+
+/// Configure-Requests with our own magic number after which the link must be a loop.
+const MOST_LOOPS: u32 = 5;
+
+/// What the peer has announced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) mru: u16,
+    pub(crate) framing: Framing,
+    /// How we have to authenticate.
+    pub(crate) auth: Option<AuthMethod>,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            mru: DEFAULT_MRU,
+            framing: Framing::default(),
+            auth: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Server,
+    Client,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lcp {
+    role: Role,
+    /// Server: what we may ask for; client: what we may be asked for.
+    allowed: Vec<AuthMethod>,
+    /// Server: what the peer has said no to.
+    refused: Vec<AuthMethod>,
+    /// Server: what we ask for.
+    auth: Option<AuthMethod>,
+    most_mru: u16,
+    mru: Option<u16>,
+    magic: Option<u32>,
+    pfc: bool,
+    acfc: bool,
+    loops: u32,
+    peer: Peer,
+}
+
+impl Lcp {
+    pub(crate) fn new(role: Role, allowed: &[AuthMethod], mru: u16, magic: u32) -> Self {
+        Self {
+            role,
+            allowed: allowed.to_vec(),
+            refused: Vec::new(),
+            auth: allowed.first().copied().filter(|_| role == Role::Server),
+            most_mru: mru,
+            mru: (mru != DEFAULT_MRU).then_some(mru),
+            magic: Some(magic),
+            pfc: true,
+            acfc: true,
+            loops: 0,
+            peer: Peer::default(),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// What the peer has to authenticate with.
+    pub(crate) fn auth(&self) -> Option<AuthMethod> {
+        self.auth
+    }
+
+    /// Our magic number for packets other than Configure-Request; 0 if it was rejected
+    /// (RFC 1661 6.4).
+    pub(crate) fn magic(&self) -> u32 {
+        self.magic.unwrap_or(0)
+    }
+
+    /// Whether a magic number in a packet is our own.
+    pub(crate) fn is_own(&self, magic: u32) -> bool {
+        magic != 0 && self.magic == Some(magic)
+    }
+
+    fn new_magic(&self, context: &mut Context<'_>) -> u32 {
+        loop {
+            let magic = context.rng.u32();
+            if magic != 0 && self.magic != Some(magic) {
+                return magic;
+            }
+        }
+    }
+
+    /// The method we ask for does not suit the peer: the one that it names, if that is allowed,
+    /// else the next of ours that it has not refused.
+    fn change_auth(&mut self, wanted: &[u8]) -> Result<(), Failure> {
+        self.refused.extend(self.auth);
+        let open =
+            |method: &AuthMethod| self.allowed.contains(method) && !self.refused.contains(method);
+        let named = AuthMethod::from_option(wanted).filter(|method| open(method));
+        let next = named.or_else(|| self.allowed.iter().copied().find(open));
+        match next {
+            Some(method) => self.auth = Some(method),
+            None => {
+                return Err(Failure::AuthMethod {
+                    wanted: wanted.to_vec(),
+                    allowed: self.allowed.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_auth(&self, judgement: &mut Judgement<'_>, option: Opt<'_>) {
+        // We do not authenticate ourselves to clients: the IPsec PSK and MS-CHAPv2 do that.
+        let preferred = self.allowed.first().filter(|_| self.role == Role::Client);
+        let Some(preferred) = preferred else {
+            judgement.reject(option);
+            return;
+        };
+        let named = AuthMethod::from_option(option.data);
+        if !named.is_some_and(|method| self.allowed.contains(&method)) {
+            judgement.nak(option, preferred.option());
+        }
+    }
+
+    fn judge_magic(
+        &mut self,
+        judgement: &mut Judgement<'_>,
+        option: Opt<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        let Some(magic) = option.array().map(u32::from_be_bytes) else {
+            judgement.reject(option);
+            return Ok(());
+        };
+        if self.is_own(magic) {
+            context.stats.looped += 1;
+            self.loops += 1;
+            if self.loops >= MOST_LOOPS {
+                return Err(Failure::LoopedBack);
+            }
+        }
+        // Zero is no magic number (RFC 1661 6.4).
+        if magic == 0 || self.is_own(magic) {
+            judgement.nak(option, &self.new_magic(context).to_be_bytes());
+        } else {
+            self.loops = 0;
+        }
+        Ok(())
+    }
+}
+
+impl Protocol for Lcp {
+    const NUMBER: u16 = crate::protocol::LCP;
+    const NAME: &'static str = "LCP";
+    const NEEDS_NAKED: bool = false;
+
+    fn request(&self, to: &mut Writer) {
+        if let Some(mru) = self.mru {
+            option::write(to, kind::MRU, &mru.to_be_bytes());
+        }
+        if let Some(auth) = self.auth {
+            option::write(to, kind::AUTH, auth.option());
+        }
+        if let Some(magic) = self.magic {
+            option::write(to, kind::MAGIC, &magic.to_be_bytes());
+        }
+        if self.pfc {
+            option::write(to, kind::PFC, &[]);
+        }
+        if self.acfc {
+            option::write(to, kind::ACFC, &[]);
+        }
+    }
+
+    fn judge(
+        &mut self,
+        judgement: &mut Judgement<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<(), Failure> {
+        for option in judgement.options() {
+            match (option.kind, option.data.len()) {
+                (kind::MRU, 2) => {
+                    let mru = option.array().map_or(0, u16::from_be_bytes);
+                    if mru < SMALLEST_MRU {
+                        judgement.nak(option, &self.most_mru.to_be_bytes());
+                    }
+                }
+                // Nothing is escaped inside L2TP (RFC 2661 5.4), so any map will do.
+                (kind::ACCM, 4) | (kind::PFC | kind::ACFC, 0) => {}
+                (kind::AUTH, 2..) => self.judge_auth(judgement, option),
+                (kind::MAGIC, 4) => self.judge_magic(judgement, option, context)?,
+                // Callback (13), MRRU (17), endpoint discriminator (19) and whatever else there is.
+                _ => judgement.reject(option),
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, options: &[Opt<'_>]) {
+        self.peer = Peer::default();
+        for option in options {
+            match option.kind {
+                kind::MRU => {
+                    // More than 1500 would be of no use: it cannot be more than the path carries.
+                    let mru = option.array().map_or(DEFAULT_MRU, u16::from_be_bytes);
+                    self.peer.mru = mru.min(DEFAULT_MRU);
+                }
+                kind::AUTH => self.peer.auth = AuthMethod::from_option(option.data),
+                kind::PFC => self.peer.framing.pfc = true,
+                kind::ACFC => self.peer.framing.acfc = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn naked(&mut self, options: &[Opt<'_>], context: &mut Context<'_>) -> Result<(), Failure> {
+        // Of an option that is listed more than once, the first is taken.
+        for option in option::first_of_each(options) {
+            match option.kind {
+                kind::MRU if self.mru.is_some() => {
+                    // A larger one than ours is not taken: it would not fit the path.
+                    let mru = option.array().map_or(self.most_mru, u16::from_be_bytes);
+                    if (SMALLEST_MRU..=self.most_mru).contains(&mru) {
+                        self.mru = Some(mru);
+                    }
+                }
+                kind::AUTH if self.auth.is_some() => self.change_auth(option.data)?,
+                kind::MAGIC if self.magic.is_some() => self.magic = Some(self.new_magic(context)),
+                // Options that we did not ask for, and boolean ones, which cannot be naked.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn rejected(&mut self, options: &[Opt<'_>]) -> Result<(), Failure> {
+        for option in options {
+            match option.kind {
+                kind::MRU => self.mru = None,
+                // No method suits a peer that does not know the option.
+                kind::AUTH => {
+                    return Err(Failure::AuthMethod {
+                        wanted: Vec::new(),
+                        allowed: self.allowed.clone(),
+                    });
+                }
+                kind::MAGIC => self.magic = None,
+                kind::PFC => self.pfc = false,
+                kind::ACFC => self.acfc = false,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

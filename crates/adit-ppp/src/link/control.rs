@@ -1,0 +1,176 @@
+//! LCP packets beside the negotiation (RFC 1661 5.7 to 5.9, RFC 1570).
+
+use std::time::Instant;
+
+use adit_crypto::Rng;
+use adit_wire::{Reader, Writer};
+
+use super::{Auth, Link, context};
+use crate::automaton::{Input, State};
+use crate::error::{Error, Failure};
+use crate::event::DownReason;
+use crate::packet::{HEADER_LEN, Packet, build, code};
+use crate::protocol;
+
+impl Link {
+    pub(super) fn lcp_frame(
+        &mut self,
+        information: &[u8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        let packet = Packet::parse(information).inspect_err(|_| self.stats.malformed += 1)?;
+        match packet.code {
+            code::PROTOCOL_REJECT => self.protocol_rejected(&packet, now, rng),
+            code::ECHO_REQUEST | code::ECHO_REPLY => self.echo_packet(&packet, now, rng),
+            code::DISCARD_REQUEST | code::IDENTIFICATION | code::TIME_REMAINING => {
+                self.stats.ignored += 1;
+                Ok(())
+            }
+            _ => self.negotiate(&packet, now, rng),
+        }
+    }
+
+    fn negotiate(&mut self, packet: &Packet<'_>, now: Instant, rng: &mut Rng) -> Result<(), Error> {
+        if packet.code == code::TERMINATE_REQUEST {
+            let ras_error = ras_error(packet.data);
+            self.reason
+                .get_or_insert(DownReason::PeerTerminated { ras_error });
+        }
+        match self.lcp.handle_packet(packet, context!(self, now, rng)) {
+            Ok(signal) => {
+                self.lcp_signal(signal, now, rng);
+                Ok(())
+            }
+            Err(Error::Failed { protocol, failure }) => {
+                self.lcp_failed(failure.clone(), now, rng);
+                Err(Error::Failed { protocol, failure })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lcp_failed(&mut self, failure: Failure, now: Instant, rng: &mut Rng) {
+        let input = match failure {
+            Failure::CodeRejected(_) | Failure::ProtocolRejected => Input::RxjBad,
+            _ => Input::Close,
+        };
+        self.reason.get_or_insert(match failure {
+            Failure::LoopedBack => DownReason::LoopedBack,
+            failure => DownReason::NegotiationFailed(failure),
+        });
+        self.setup_deadline = None;
+        let signal = self.lcp.input(input, context!(self, now, rng));
+        self.lcp_signal(signal, now, rng);
+    }
+
+    fn protocol_rejected(
+        &mut self,
+        packet: &Packet<'_>,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        if self.lcp.state() != State::Opened {
+            self.stats.early += 1;
+            return Ok(());
+        }
+        self.stats.rejects_received += 1;
+        let Ok(rejected) = Reader::new(packet.data).u16() else {
+            self.stats.malformed += 1;
+            return Err(Error::Malformed("Protocol-Reject"));
+        };
+        match rejected {
+            protocol::LCP => {
+                let failure = Failure::ProtocolRejected;
+                self.lcp_failed(failure.clone(), now, rng);
+                return Err(Error::Failed {
+                    protocol: "LCP",
+                    failure,
+                });
+            }
+            protocol::PAP | protocol::CHAP if !self.authenticated => {
+                let asked = matches!(self.auth, Auth::Server(_) | Auth::Client(_));
+                if asked {
+                    let failure = Failure::AuthProtocolRejected;
+                    self.close_for(DownReason::NegotiationFailed(failure), now, rng);
+                }
+            }
+            protocol::IPCP | protocol::IPV6CP => self.ncp_rejected(rejected, now, rng),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn echo_packet(
+        &mut self,
+        packet: &Packet<'_>,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        let mut reader = Reader::new(packet.data);
+        let Ok(magic) = reader.u32() else {
+            self.stats.malformed += 1;
+            return Err(Error::Malformed("LCP echo"));
+        };
+        if !self.lcp.replies() {
+            self.stats.early += 1;
+            return Ok(());
+        }
+        if self.lcp.protocol.is_own(magic) {
+            self.stats.looped += 1;
+            return Err(Error::Looped);
+        }
+        if packet.code == code::ECHO_REPLY {
+            return Ok(());
+        }
+        // The reply may be no longer than what the peer takes.
+        let room = usize::from(self.peer_mru).saturating_sub(HEADER_LEN + 4);
+        let echoed = reader.rest();
+        let echoed = echoed.get(..room).unwrap_or(echoed);
+        let mut data = Writer::new();
+        data.u32(self.lcp.protocol.magic()).bytes(echoed);
+        self.stats.echoes_answered += 1;
+        let reply = build(code::ECHO_REPLY, packet.id, data.as_slice());
+        context!(self, now, rng).send(protocol::LCP, &reply);
+        Ok(())
+    }
+
+    pub(super) fn send_echo(&mut self, now: Instant, rng: &mut Rng) {
+        let id = self.lcp.fresh_id();
+        let magic = self.lcp.protocol.magic().to_be_bytes();
+        self.stats.echoes_sent += 1;
+        let request = build(code::ECHO_REQUEST, id, &magic);
+        context!(self, now, rng).send(protocol::LCP, &request);
+    }
+
+    /// RFC 1661 5.7: only while LCP is open, cut to what the peer takes.
+    pub(super) fn reject_protocol(
+        &mut self,
+        number: u16,
+        information: &[u8],
+        now: Instant,
+        rng: &mut Rng,
+    ) {
+        if self.lcp.state() != State::Opened {
+            self.stats.early += 1;
+            return;
+        }
+        let room = usize::from(self.peer_mru).saturating_sub(HEADER_LEN + 2);
+        let copy = information.get(..room).unwrap_or(information);
+        let mut data = Writer::new();
+        data.u16(number).bytes(copy);
+        self.stats.protocol_rejects_sent += 1;
+        let id = self.lcp.fresh_id();
+        let reject = build(code::PROTOCOL_REJECT, id, data.as_slice());
+        context!(self, now, rng).send(protocol::LCP, &reject);
+    }
+}
+
+/// The error number in a Terminate-Request of Windows: magic number, a fixed word, the number.
+fn ras_error(data: &[u8]) -> Option<u32> {
+    let mut reader = Reader::new(data);
+    let _magic = reader.u32().ok()?;
+    let fixed = reader.u32().ok()?;
+    let error = reader.u32().ok()?;
+    (fixed == 0x003c_cd74 && reader.is_empty() && error != 0).then_some(error)
+}

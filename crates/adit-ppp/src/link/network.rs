@@ -1,0 +1,190 @@
+//! The network phase (RFC 1661 3.6): IPCP and IPv6CP beside each other.
+
+use std::time::Instant;
+
+use adit_crypto::Rng;
+
+use super::{Link, Role, context};
+use crate::automaton::{Automaton, Signal};
+use crate::error::Error;
+use crate::event::{DownReason, Event};
+use crate::ipcp::Ipcp;
+use crate::ipv6cp::Ipv6cp;
+use crate::ncp::Ncp;
+use crate::packet::Packet;
+use crate::protocol;
+
+/// Protocols from here on belong to the link itself (RFC 1661 2).
+const LINK_PROTOCOLS: u16 = 0xc000;
+
+/// No link carries IPv6 with less (RFC 8200 5).
+const IPV6_SMALLEST_MRU: u16 = 1280;
+
+impl Link {
+    pub(super) fn start_network(
+        &mut self,
+        ipv4: Option<Ipcp>,
+        ipv6: Option<Ipv6cp>,
+        now: Instant,
+        rng: &mut Rng,
+    ) {
+        let restart = match &self.role {
+            Role::Server(config) => config.restart,
+            Role::Client(config) => config.restart,
+        };
+        let ipv6 = ipv6.filter(|_| self.peer_mru >= IPV6_SMALLEST_MRU);
+        self.ipcp = ipv4.map(|ipcp| Ncp::new(Automaton::new(ipcp, restart, rng)));
+        self.ipv6cp = ipv6.map(|ipv6cp| Ncp::new(Automaton::new(ipv6cp, restart, rng)));
+        let context = context!(self, now, rng);
+        if let Some(ncp) = &mut self.ipcp {
+            ncp.start(context);
+        }
+        if let Some(ncp) = &mut self.ipv6cp {
+            ncp.start(context);
+        }
+        self.check_network(now, rng);
+    }
+
+    pub(super) fn stop_network(&mut self, now: Instant, rng: &mut Rng) {
+        let context = context!(self, now, rng);
+        let ipv4 = self.ipcp.take().and_then(|mut ncp| ncp.lower_down(context));
+        let ipv6 = self
+            .ipv6cp
+            .take()
+            .and_then(|mut ncp| ncp.lower_down(context));
+        if ipv4 == Some(Signal::Down) {
+            self.events.push_back(Event::Ipv4Down);
+        }
+        if ipv6 == Some(Signal::Down) {
+            self.events.push_back(Event::Ipv6Down);
+        }
+    }
+
+    /// A frame of an NCP, or of a protocol that nobody here speaks.
+    pub(super) fn ncp_frame(
+        &mut self,
+        number: u16,
+        information: &[u8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        // RFC 1661 3.5: nothing but the link's own protocols before authentication is done, and
+        // nothing is said about it.
+        if !self.authenticated && number < LINK_PROTOCOLS {
+            self.stats.early += 1;
+            return Ok(());
+        }
+        let context = context!(self, now, rng);
+        let parse = |stats: &mut u64| Packet::parse(information).inspect_err(|_| *stats += 1);
+        let result = match (number, &mut self.ipcp, &mut self.ipv6cp) {
+            (protocol::IPCP, Some(ncp), _) => {
+                let packet = parse(&mut context.stats.malformed)?;
+                let (signal, result) = ncp.handle_packet(&packet, context);
+                self.ipv4_signal(signal, now, rng);
+                result
+            }
+            (protocol::IPV6CP, _, Some(ncp)) => {
+                let packet = parse(&mut context.stats.malformed)?;
+                let (signal, result) = ncp.handle_packet(&packet, context);
+                self.ipv6_signal(signal);
+                result
+            }
+            _ => {
+                self.reject_protocol(number, information, now, rng);
+                return Ok(());
+            }
+        };
+        self.check_network(now, rng);
+        result
+    }
+
+    /// The peer does not know one of the NCPs; the other one goes on.
+    pub(super) fn ncp_rejected(&mut self, number: u16, now: Instant, rng: &mut Rng) {
+        let context = context!(self, now, rng);
+        if number == protocol::IPCP {
+            let signal = self.ipcp.as_mut().and_then(|ncp| ncp.reject(context));
+            self.ipv4_signal(signal, now, rng);
+        } else {
+            let signal = self.ipv6cp.as_mut().and_then(|ncp| ncp.reject(context));
+            self.ipv6_signal(signal);
+        }
+        self.check_network(now, rng);
+    }
+
+    pub(super) fn ncp_poll_timeout(&self) -> Option<Instant> {
+        let ipv4 = self.ipcp.as_ref().and_then(Ncp::poll_timeout);
+        let ipv6 = self.ipv6cp.as_ref().and_then(Ncp::poll_timeout);
+        ipv4.into_iter().chain(ipv6).min()
+    }
+
+    pub(super) fn ncp_timeout(&mut self, now: Instant, rng: &mut Rng) {
+        let context = context!(self, now, rng);
+        let ipv4 = self
+            .ipcp
+            .as_mut()
+            .and_then(|ncp| ncp.handle_timeout(context));
+        let ipv6 = self
+            .ipv6cp
+            .as_mut()
+            .and_then(|ncp| ncp.handle_timeout(context));
+        self.ipv4_signal(ipv4, now, rng);
+        self.ipv6_signal(ipv6);
+        if ipv4.or(ipv6).is_some() {
+            self.check_network(now, rng);
+        }
+    }
+
+    fn ipv4_signal(&mut self, signal: Option<Signal>, now: Instant, rng: &mut Rng) {
+        let Some(ncp) = &mut self.ipcp else {
+            return;
+        };
+        match signal {
+            Some(Signal::Up) => match ncp.protocol().agreed() {
+                Ok((local, peer, dns)) => {
+                    self.events.push_back(Event::Ipv4Up { local, peer, dns });
+                }
+                // It was up for nobody, so nobody hears that it is down.
+                Err(failure) => {
+                    let _ = ncp.fail(failure, context!(self, now, rng));
+                }
+            },
+            Some(Signal::Down) => self.events.push_back(Event::Ipv4Down),
+            Some(Signal::Finished) | None => {}
+        }
+    }
+
+    fn ipv6_signal(&mut self, signal: Option<Signal>) {
+        let Some(ncp) = &self.ipv6cp else {
+            return;
+        };
+        match signal {
+            Some(Signal::Up) => {
+                let (local_interface_id, peer_interface_id) = ncp.protocol().agreed();
+                self.events.push_back(Event::Ipv6Up {
+                    local_interface_id,
+                    peer_interface_id,
+                });
+            }
+            Some(Signal::Down) => self.events.push_back(Event::Ipv6Down),
+            Some(Signal::Finished) | None => {}
+        }
+    }
+
+    /// Says which family will not come, once; a link without any is of no use.
+    fn check_network(&mut self, now: Instant, rng: &mut Rng) {
+        if !self.authenticated {
+            return;
+        }
+        if self.ipcp.as_mut().is_some_and(Ncp::newly_refused) {
+            self.events.push_back(Event::Ipv4Refused);
+        }
+        if self.ipv6cp.as_mut().is_some_and(Ncp::newly_refused) {
+            self.events.push_back(Event::Ipv6Refused);
+        }
+        let ipv4_over = self.ipcp.as_ref().is_none_or(Ncp::is_over);
+        let ipv6_over = self.ipv6cp.as_ref().is_none_or(Ncp::is_over);
+        if ipv4_over && ipv6_over {
+            self.close_for(DownReason::NoNetwork, now, rng);
+        }
+    }
+}
