@@ -12,7 +12,7 @@ mod tests;
 use std::collections::{HashSet, VecDeque};
 
 pub use ipv4::Ipv4Pool;
-pub use prefix::PrefixPool;
+pub use prefix::{PrefixLength, PrefixPool};
 
 /// The most released indices that are held back while there are fresh ones. It bounds the memory
 /// of a large pool that has run for a year.

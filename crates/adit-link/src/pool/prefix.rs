@@ -6,6 +6,16 @@ use ipnet::Ipv6Net;
 
 use super::{Exhausted, Indices};
 
+/// A client prefix length that does not fit the pool's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("client prefixes of /{client} do not fit a pool of /{pool}: they must be /{pool} to /127")]
+pub struct PrefixLength {
+    /// Length of the pool's prefix.
+    pub pool: u8,
+    /// Length asked for.
+    pub client: u8,
+}
+
 /// The most bits that number client prefixes; a larger pool is used up to there.
 const MAX_INDEX_BITS: u8 = 63;
 /// The server's `::1` must lie in its own prefix.
@@ -22,17 +32,21 @@ pub struct PrefixPool {
 
 impl PrefixPool {
     /// A pool of `net` for client prefixes of `client_len` bits (64 for autoconfiguration). A length
-    /// that does not fit `net` is taken as the nearest that does; one equal to that of `net`
-    /// leaves nothing for clients.
-    pub fn new(net: Ipv6Net, client_len: u8) -> Self {
-        let net = net.trunc();
-        let client_len = client_len.min(MAX_CLIENT_LEN).max(net.prefix_len());
-        let bits = client_len - net.prefix_len();
-        Self {
-            net,
+    /// equal to that of `net` leaves nothing for clients.
+    pub fn new(net: Ipv6Net, client_len: u8) -> Result<Self, PrefixLength> {
+        let wrong = PrefixLength {
+            pool: net.prefix_len(),
+            client: client_len,
+        };
+        if client_len > MAX_CLIENT_LEN {
+            return Err(wrong);
+        }
+        let bits = client_len.checked_sub(net.prefix_len()).ok_or(wrong)?;
+        Ok(Self {
+            net: net.trunc(),
             client_len,
             indices: Indices::new(1, 1 << bits.min(MAX_INDEX_BITS), []),
-        }
+        })
     }
 
     /// The whole prefix.

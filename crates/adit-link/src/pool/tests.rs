@@ -85,7 +85,7 @@ fn what_is_not_leased_is_not_taken_back() {
 
 #[test]
 fn prefixes_start_behind_the_servers_own() {
-    let mut pool = PrefixPool::new("2001:db8:77::/48".parse().unwrap(), 64);
+    let mut pool = PrefixPool::new("2001:db8:77::/48".parse().unwrap(), 64).unwrap();
     assert_eq!(pool.server_address().to_string(), "2001:db8:77::1");
     assert_eq!(pool.server_prefix().to_string(), "2001:db8:77::/64");
     assert_eq!(pool.capacity(), 65_535);
@@ -104,16 +104,19 @@ fn prefixes_start_behind_the_servers_own() {
 
 #[test]
 fn other_prefix_lengths() {
-    let mut pool = PrefixPool::new("2001:db8::/32".parse().unwrap(), 56);
+    let mut pool = PrefixPool::new("2001:db8::/32".parse().unwrap(), 56).unwrap();
     assert_eq!(pool.allocate().unwrap().to_string(), "2001:db8:0:100::/56");
     assert_eq!(pool.capacity(), (1 << 24) - 1);
-    let mut none = PrefixPool::new("2001:db8::/64".parse().unwrap(), 64);
+    let mut none = PrefixPool::new("2001:db8::/64".parse().unwrap(), 64).unwrap();
     assert_eq!(none.allocate(), Err(Exhausted { capacity: 0 }));
     assert_eq!(none.server_address().to_string(), "2001:db8::1");
-    let whole = PrefixPool::new("::/0".parse().unwrap(), 64);
+    let whole = PrefixPool::new("::/0".parse().unwrap(), 64).unwrap();
     assert_eq!(whole.capacity(), (1 << 63) - 1);
-    let clamped = PrefixPool::new("2001:db8::/64".parse().unwrap(), 48);
-    assert_eq!((clamped.client_len(), clamped.capacity()), (64, 0));
+    for (pool, client) in [(64, 48), (64, 128), (64, 255), (128, 128)] {
+        let net = Ipv6Net::new("2001:db8::".parse().unwrap(), pool).unwrap();
+        let wrong = PrefixLength { pool, client };
+        assert_eq!(PrefixPool::new(net, client).err(), Some(wrong));
+    }
 }
 
 /// What any pool must do: lease each number once, and released ones in their order after all
@@ -197,7 +200,7 @@ proptest! {
         let base = Ipv6Addr::new(0x2001, 0xdb8, 0xfff0, 0xabcd, 0, 0, 0, 0);
         let net = Ipv6Net::new(base, length).unwrap().trunc();
         let client = length + extra;
-        let mut pool = PrefixPool::new(net, client);
+        let mut pool = PrefixPool::new(net, client).unwrap();
         let subnets: Vec<Ipv6Net> = net.subnets(client).unwrap().collect();
         prop_assert_eq!(pool.server_prefix(), subnets[0]);
         let usable: HashSet<u128> =
