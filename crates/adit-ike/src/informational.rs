@@ -49,9 +49,7 @@ impl IkeSa {
             keys.hash(&[&id, rest])
         })?;
         self.mark_seen(header.message_id);
-        if self.is_stale_question(&payloads)? {
-            return Err(Error::Replayed(header.message_id));
-        }
+        self.check_alive(&payloads, header.message_id)?;
         self.authenticated(path, now);
         self.take_informational(&payloads, message, rng)
     }
@@ -60,25 +58,31 @@ impl IkeSa {
         self.was_seen(message_id) || self.quick.iter().any(|q| q.message_id == message_id)
     }
 
-    /// Whether this is an R-U-THERE older than the last one: played back by somebody.
-    fn is_stale_question(&self, payloads: &Payloads<'_>) -> Result<bool, Error> {
-        let last = self
-            .established
-            .as_ref()
-            .and_then(|e| e.dpd_answer.as_ref());
-        let Some((_, last)) = last else {
-            return Ok(false);
+    /// Refuses an R-U-THERE older than the last one, and an answer to a question that was not
+    /// asked: both may have been held back by somebody else (RFC 3706 section 6.2).
+    fn check_alive(&self, payloads: &Payloads<'_>, message_id: u32) -> Result<(), Error> {
+        let Some(established) = &self.established else {
+            return Ok(());
         };
         for body in payloads.all(kind::NOTIFY) {
             let message = Notify::parse(body)?;
-            if message.kind == notify::R_U_THERE
-                && let Ok(sequence) = Reader::new(message.data).u32()
-                && sequence.wrapping_sub(*last) > u32::MAX / 2
-            {
-                return Ok(true);
+            let Ok(sequence) = Reader::new(message.data).u32() else {
+                continue;
+            };
+            let last = established.dpd_answer.as_ref().map(|(_, last)| *last);
+            let stale = last.is_some_and(|last| sequence.wrapping_sub(last) > u32::MAX / 2);
+            if message.kind == notify::R_U_THERE && stale {
+                return Err(Error::Replayed(message_id));
+            }
+            let asked = established
+                .watch
+                .as_ref()
+                .is_some_and(|w| w.is_answer(sequence));
+            if message.kind == notify::R_U_THERE_ACK && !asked {
+                return Err(Error::Unexpected("an answer to no question"));
             }
         }
-        Ok(false)
+        Ok(())
     }
 
     fn take_informational(
@@ -118,14 +122,8 @@ impl IkeSa {
     ) -> Result<(), Error> {
         match received.kind {
             notify::R_U_THERE => self.answer_alive(received, message, rng),
-            notify::R_U_THERE_ACK => {
-                let sequence = Reader::new(received.data).u32().unwrap_or_default();
-                if self.watch().is_some_and(|watch| !watch.is_answer(sequence)) {
-                    // The message was authentic and fresh, which is all that was asked.
-                    self.stats.unexpected += 1;
-                }
-                Ok(())
-            }
+            // Checked before, and a sign of life like any other message.
+            notify::R_U_THERE_ACK => Ok(()),
             notify::INITIAL_CONTACT => {
                 self.emit(Event::InitialContact);
                 Ok(())

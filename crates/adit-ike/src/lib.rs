@@ -26,6 +26,8 @@ mod proposal;
 mod quick;
 mod retransmit;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod vendor;
 

@@ -113,6 +113,7 @@ pub struct IkeSa {
 
 impl IkeSa {
     /// Answers the first main mode message of an unknown cookie. An error creates no state.
+    #[expect(clippy::result_large_err, reason = "an SA is larger still")]
     pub fn accept(
         config: &Arc<Config>,
         psk: Arc<Psk>,
@@ -275,7 +276,7 @@ impl IkeSa {
         }
         match done.purpose {
             Purpose::Phase1 => self.phase1_job(done, now, rng),
-            Purpose::Quick(message_id) => self.quick_job(message_id, done, now),
+            Purpose::Quick(message_id) => self.quick_job(message_id, done, now, rng),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::retransmit::{Answer, fingerprint};
 use crate::vendor::{self, Seen};
 
 /// Takes message 1 and sends message 2, or says why not.
+#[expect(clippy::result_large_err, reason = "an SA is larger still")]
 pub(crate) fn accept(
     config: &Arc<Config>,
     psk: Arc<Psk>,

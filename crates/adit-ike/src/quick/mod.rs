@@ -11,7 +11,7 @@ use adit_crypto::{Group, PrivateValue, Rng};
 use adit_wire::{LengthTooLarge, Path};
 
 use crate::codec::{
-    Builder, DecodeError, Header, Notify, Payloads, Selector, exchange, kind, parse_nat_oa,
+    Builder, DecodeError, Header, Notify, Payloads, Selector, exchange, kind, notify, parse_nat_oa,
     protocol, write_nat_oa,
 };
 use crate::config::Retransmit;
@@ -182,7 +182,13 @@ impl IkeSa {
         }
     }
 
-    pub(crate) fn quick_job(&mut self, message_id: u32, done: JobDone, now: Instant) {
+    pub(crate) fn quick_job(
+        &mut self,
+        message_id: u32,
+        done: JobDone,
+        now: Instant,
+        rng: &mut Rng,
+    ) {
         let Some(mut quick) = self.take_quick(message_id) else {
             return;
         };
@@ -195,6 +201,8 @@ impl IkeSa {
         let result = match (quick.stage, public, shared) {
             (_, _, Some(Err(_))) => {
                 self.stats.bad_public_values += 1;
+                let notify = notify::INVALID_KEY_INFORMATION;
+                self.inform_notify(protocol::ESP, &[], notify, &[], rng);
                 return self.emit(quick.failed(ChildFailure::BadPublicValue));
             }
             (Stage::Computing, Some(public), Some(Ok(shared))) => {
@@ -236,11 +244,17 @@ impl IkeSa {
         quick.answer = answer;
         quick.deadline = now + self.config.negotiation_timeout;
         if self.quick.len() >= MAX_KEPT
-            && let Some(oldest) = self.quick.iter().position(|quick| !quick.is_active())
+            && let Some(oldest) = self.oldest_done()
         {
-            self.quick.remove(oldest);
+            drop(self.take_quick(oldest));
         }
         self.quick.push(quick);
+    }
+
+    fn oldest_done(&self) -> Option<u32> {
+        let done = self.quick.iter().filter(|quick| !quick.is_active());
+        done.min_by_key(|quick| quick.deadline)
+            .map(|quick| quick.message_id)
     }
 
     /// A peer's refusal of a Quick Mode that this end started; false if it is about none.
