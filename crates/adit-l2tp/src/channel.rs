@@ -82,9 +82,8 @@ pub(crate) struct Channel {
 impl Channel {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
-            // A wait of nothing would send every repetition at once.
-            first_wait: config.retransmit_first.max(Duration::from_millis(1)),
-            longest_wait: config.retransmit_cap,
+            first_wait: config.first_wait(),
+            longest_wait: config.longest_wait(),
             max_tries: config.retransmit_tries,
             receive_window: config.window().min(HALF - 1),
             remote_tunnel: 0,
@@ -96,7 +95,7 @@ impl Channel {
             congestion_window: 1,
             threshold: DEFAULT_WINDOW,
             acknowledged_since: 0,
-            wait: config.retransmit_first.max(Duration::from_millis(1)),
+            wait: config.first_wait(),
             tries: 0,
             deadline: None,
             outbox: VecDeque::new(),

@@ -15,9 +15,11 @@ pub struct Config {
     /// How long neither control nor data may come from the peer before a HELLO asks after it;
     /// zero for never.
     pub hello_idle: Duration,
-    /// Wait before the first retransmission (RFC 2661 5.8: 1 s); each further wait is twice as long.
+    /// Wait before the first retransmission (RFC 2661 5.8: 1 s), at least 1 ms; each further wait
+    /// is twice as long.
     pub retransmit_first: Duration,
-    /// The longest wait between retransmissions (RFC 2661 5.8: no less than 8 s).
+    /// The longest wait between retransmissions (RFC 2661 5.8: no less than 8 s); at least the
+    /// first.
     pub retransmit_cap: Duration,
     /// Retransmissions of one message before the peer counts as gone.
     pub retransmit_tries: u32,
@@ -50,15 +52,25 @@ impl Config {
     /// The time from a message's first transmission until its sender gives up: how long a peer may
     /// still retransmit after the answer to it was lost (RFC 2661 5.7).
     pub fn retransmission_cycle(&self) -> Duration {
-        let mut wait = self.retransmit_first.min(self.retransmit_cap);
+        let mut wait = self.first_wait();
         let mut cycle = wait;
         let mut tries = self.retransmit_tries;
-        while tries > 0 && wait < self.retransmit_cap && !wait.is_zero() {
-            wait = wait.saturating_mul(2).min(self.retransmit_cap);
+        while tries > 0 && wait < self.longest_wait() {
+            wait = wait.saturating_mul(2).min(self.longest_wait());
             cycle = cycle.saturating_add(wait);
             tries -= 1;
         }
         cycle.saturating_add(wait.saturating_mul(tries))
+    }
+
+    /// The first wait as it is kept: with none, all repetitions would go out at once.
+    pub(crate) fn first_wait(&self) -> Duration {
+        self.retransmit_first.max(Duration::from_millis(1))
+    }
+
+    /// The longest wait as it is kept.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.retransmit_cap.max(self.first_wait())
     }
 
     /// The receive window as it is announced and kept.
@@ -79,11 +91,12 @@ mod tests {
         };
         // 1 + 2 + 4 + 8 + 8 + 8
         assert_eq!(config.retransmission_cycle(), Duration::from_secs(31));
-        let endless = Config {
-            retransmit_tries: u32::MAX,
+        let hasty = Config {
+            retransmit_tries: 4,
             retransmit_first: Duration::ZERO,
+            retransmit_cap: Duration::ZERO,
             ..Config::default()
         };
-        assert_eq!(endless.retransmission_cycle(), Duration::ZERO);
+        assert_eq!(hasty.retransmission_cycle(), Duration::from_millis(5));
     }
 }

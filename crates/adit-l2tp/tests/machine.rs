@@ -330,3 +330,35 @@ fn a_session_can_ask_for_sequence_numbers() {
     assert!(lns.tunnel.sequencing_required(local));
     assert!(!lns.tunnel.sequencing_required(local.wrapping_add(1)));
 }
+
+#[test]
+fn a_stop_does_not_wait_behind_what_was_never_sent() {
+    let mut lns = End::lns(config());
+    let mut avps = sccrq_avps();
+    avps.push(u16_avp(10, 1));
+    lns.take(&control(0, 0, 0, 0, &avps)).unwrap();
+    lns.take(&control(LOCAL, 0, 1, 1, &[kind(T::Scccn)]))
+        .unwrap();
+    for ns in 2..4 {
+        lns.take(&control(LOCAL, 0, ns, 1, &[kind(T::Icrq), session_id(ns)]))
+            .unwrap();
+    }
+    lns.sent();
+    // One ICRP is on its way, the other waits for the peer's window of 1.
+    lns.tunnel.close(Stop::clear(), lns.now);
+    assert_eq!(lns.seen(), []);
+    lns.take(&control(LOCAL, 0, 4, 2, &[])).unwrap();
+    assert_eq!(lns.seen(), [(Some(T::StopCcn), 0, 2, 4)]);
+}
+
+#[test]
+fn a_tunnel_cannot_be_moved_to_another_id() {
+    let mut lns = End::established(config());
+    let mut avps = sccrq_avps();
+    avps[4] = u16_avp(9, REMOTE + 1);
+    let again = control(LOCAL, 0, 2, 1, &avps);
+    assert!(matches!(lns.take(&again), Err(Error::Tunnel(_))));
+    let sent = lns.sent();
+    assert_eq!(header(&sent[0]).tunnel, REMOTE);
+    assert_eq!(body(&sent[0]).result.map(|code| code.result), Some(7));
+}

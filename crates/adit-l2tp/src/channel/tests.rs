@@ -241,3 +241,37 @@ fn the_first_message_can_be_repeated_at_once() {
     assert_eq!(sent(&mut channel), [(0, Some(5))]);
     assert_eq!(channel.poll_timeout(), Some(now + Duration::from_secs(1)));
 }
+
+#[test]
+fn a_held_message_is_forgotten_when_it_comes_in_its_turn() {
+    let mut channel = channel();
+    take(&mut channel, 1, b"b").unwrap();
+    take(&mut channel, 0, b"a").unwrap();
+    // The tunnel did not ask for the held one, as when the peer is held up.
+    assert_eq!(take(&mut channel, 1, b"b"), Ok(Received::Next));
+    assert!(channel.held.is_empty());
+}
+
+#[test]
+fn a_timeout_halves_the_window_that_was_really_used() {
+    let now = start();
+    let mut channel = channel();
+    channel.set_peer_window(4);
+    fill(&mut channel, 0..60, now);
+    while channel.backlog() > 20 {
+        let flight = sent(&mut channel);
+        let (last, _) = flight.last().unwrap();
+        channel.acknowledge(last + 1, now).unwrap();
+    }
+    assert_eq!(sent(&mut channel).len(), 4);
+    channel.handle_timeout(now + Duration::from_secs(1));
+    let mut flights = Vec::new();
+    while !channel.is_drained() {
+        let flight = sent(&mut channel);
+        flights.push(flight.len());
+        let (last, _) = flight.last().unwrap();
+        channel.acknowledge(last + 1, now).unwrap();
+    }
+    // Slow start to half of 4, then one more for each whole window.
+    assert_eq!(flights, [1, 2, 3, 4, 4, 3]);
+}
