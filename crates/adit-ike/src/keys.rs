@@ -78,3 +78,7 @@ fn expand(wanted: usize, next: impl Fn(Option<&[u8]>) -> Digest) -> Zeroizing<Ve
         block = next(Some(&block));
     }
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -93,8 +93,7 @@ fn first_messages_that_create_no_state() {
             pair.now,
             rng,
         )
-        .err()
-        .expect("refused")
+        .expect_err("refused")
     };
     for length in 0..good.len() {
         let refusal = try_it(&good[..length]);

@@ -108,11 +108,13 @@ impl Host {
     }
 
     pub(crate) fn failures(&self) -> Vec<&ChildFailure> {
-        let failure = |event| match event {
-            &Event::ChildFailed { ref reason, .. } => Some(reason),
-            _ => None,
-        };
-        self.events.iter().filter_map(failure).collect()
+        let mut failures = Vec::new();
+        for event in &self.events {
+            if let Event::ChildFailed { reason, .. } = event {
+                failures.push(reason);
+            }
+        }
+        failures
     }
 
     pub(crate) fn has(&self, wanted: impl Fn(&Event) -> bool) -> bool {

@@ -9,6 +9,7 @@ pub(crate) fn first_message() -> Vec<u8> {
     hex::decode(text.trim()).unwrap()
 }
 
+#[expect(clippy::result_large_err, reason = "an SA is larger still")]
 fn accept(config: Config) -> Result<IkeSa, Refusal> {
     let mut pair = Pair::new(Config::default(), config.clone());
     let path = Path {
@@ -46,12 +47,14 @@ fn what_it_offers_is_read_in_order() {
 
 #[test]
 fn the_answer_echoes_one_transform_as_it_came() {
-    let mut config = Config::default();
-    config.phase1 = vec![Phase1Proposal {
-        cipher: BlockCipher::Aes256,
-        hash: Hash::Sha1,
-        group: Group::Modp2048,
-    }];
+    let config = Config {
+        phase1: vec![Phase1Proposal {
+            cipher: BlockCipher::Aes256,
+            hash: Hash::Sha1,
+            group: Group::Modp2048,
+        }],
+        ..Config::default()
+    };
     let mut sa = accept(config).unwrap();
     let answer = sa.poll_transmit().unwrap().payload;
     let header = parse_header(&answer).unwrap();
