@@ -89,7 +89,7 @@ length bit = yes
         self.guest.run("sysctl -qw net.ipv6.conf.default.accept_ra=2 net.ipv6.conf.default.autoconf=1"
                        " net.ipv6.conf.default.use_tempaddr=0")
         self.guest.run("ipsec start --nofork </dev/null >/run/out/starter.log 2>&1 &")
-        self.guest.wait("strongSwan has the connection", "ipsec statusall 2>/dev/null | grep -q 'l2tp: '", 20)
+        self.guest.wait("strongSwan has the connection", "ipsec statusall 2>/dev/null | grep -q 'l2tp: '", 40)
 
     def secure(self, check=True):
         """Phase 1 and Quick Mode. Result: exit status and text of `ipsec up`."""
