@@ -15,6 +15,7 @@ mod crypt;
 mod dpd;
 mod error;
 mod event;
+mod exchange;
 mod informational;
 mod job;
 mod keys;

@@ -1,27 +1,28 @@
 //! Main mode with pre-shared keys, RFC 2409 section 5.4: what both ends share. The messages:
 //! 1 → SA, 2 ← SA, 3 → KE Ni NAT-D, 4 ← KE Nr NAT-D, 5 → ID HASH_I, 6 ← ID HASH_R.
 
+mod identity;
 pub(crate) mod initiator;
 pub(crate) mod responder;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use adit_crypto::{Digest, Group, PrivateValue, Rng, SharedSecret, constant_time_eq};
+use adit_crypto::{Group, PrivateValue, Rng, SharedSecret};
 use adit_wire::{LengthTooLarge, Path};
 
 use crate::codec::{
-    Builder, DecodeError, Header, IdValue, Notify, Payloads, Selector, check_nonce, exchange, kind,
-    notify,
+    Builder, DecodeError, Header, IdValue, Payloads, check_nonce, exchange, kind, notify,
 };
 use crate::config::{Config, Phase1Proposal};
-use crate::crypt::{Crypt, Iv};
+use crate::crypt::Crypt;
 use crate::dpd::Watch;
 use crate::error::Error;
 use crate::event::{CloseReason, Event, Phase1};
+use crate::exchange::Keys;
 use crate::job::JobDone;
 use crate::keys;
-use crate::machine::{Established, IkeSa, Keys, Role};
+use crate::machine::{Established, IkeSa, Role};
 use crate::nat::{self, Nat};
 use crate::retransmit::{Answer, Request};
 use crate::timer::GRACE;
@@ -233,25 +234,6 @@ impl IkeSa {
         Ok(self.plain(exchange::MAIN, 0, &chain))
     }
 
-    /// HASH_I or HASH_R of RFC 2409 section 5, over the identification of the end that `initiator`
-    /// names.
-    fn phase1_hash(&self, initiator: bool, id: &[u8]) -> Option<Digest> {
-        let (negotiation, keys) = (self.negotiation.as_ref()?, self.keys.as_ref()?);
-        let Negotiation {
-            public_i,
-            public_r,
-            sa,
-            ..
-        } = &**negotiation;
-        let (cookie_i, cookie_r) = (&self.initiator_cookie, &self.responder_cookie);
-        let parts: [&[u8]; 6] = if initiator {
-            [public_i, public_r, cookie_i, cookie_r, sa, id]
-        } else {
-            [public_r, public_i, cookie_r, cookie_i, sa, id]
-        };
-        Some(keys.prf.hmac(&keys.skeyid.root, &parts))
-    }
-
     /// Derives the keys of phase 1.
     fn derive(&mut self, shared: &SharedSecret) {
         let cookies = self.both_cookies();
@@ -279,76 +261,6 @@ impl IkeSa {
                 iv,
             })
         });
-    }
-
-    /// Reads the peer's message 5 or 6: its identification, whether it says INITIAL-CONTACT, and
-    /// the next IV. An error means that it is not authentic.
-    fn open_identity(&self, header: &Header, message: &[u8]) -> Result<(IdValue, bool, Iv), Error> {
-        let keys = self.keys.as_ref().ok_or(Error::Premature)?;
-        let (clear, next) = keys.crypt.open(&keys.iv, header.body(message))?;
-        let payloads = Payloads::parse(header.next_payload, &clear)?;
-        let id = payloads.required(kind::ID)?;
-        let hash = payloads.required(kind::HASH)?;
-        let expected = self.phase1_hash(self.role == Role::Responder, id);
-        if !expected.is_some_and(|expected| constant_time_eq(hash, &expected)) {
-            return Err(Error::NotAuthentic("the hash of main mode does not hold"));
-        }
-        let mut initial_contact = false;
-        for body in payloads.all(kind::NOTIFY) {
-            initial_contact |= Notify::parse(body)?.kind == notify::INITIAL_CONTACT;
-        }
-        Ok((Selector::parse(id)?.id, initial_contact, next))
-    }
-
-    /// Tells once that the peer's identity cannot be verified. Whether it was the peer cannot be
-    /// known, so the negotiation waits on.
-    fn authentication_failing(&mut self, path: Path, rng: &mut Rng) {
-        let Some(negotiation) = &mut self.negotiation else {
-            return;
-        };
-        if std::mem::replace(&mut negotiation.authentication_failing, true) {
-            return;
-        }
-        self.emit(Event::AuthenticationFailing { path });
-        if self.role == Role::Responder {
-            self.inform_plainly(path, notify::AUTHENTICATION_FAILED, rng);
-        }
-    }
-
-    /// Seals our own ID and HASH under the current IV, with INITIAL-CONTACT if asked for.
-    fn seal_identity(&mut self, initial_contact: bool) -> Result<Option<Vec<u8>>, LengthTooLarge> {
-        let Some(identity) = self.negotiation.as_ref().map(|n| n.identity.clone()) else {
-            return Ok(None);
-        };
-        let id = Selector {
-            id: identity,
-            protocol: 0,
-            port: 0,
-        }
-        .write();
-        let Some(hash) = self.phase1_hash(self.role == Role::Initiator, &id) else {
-            return Ok(None);
-        };
-        let mut chain = Builder::new();
-        chain.push(kind::ID, &id)?.push(kind::HASH, &hash)?;
-        if initial_contact {
-            let notify = Notify {
-                protocol: crate::codec::protocol::ISAKMP,
-                spi: &self.both_cookies(),
-                kind: notify::INITIAL_CONTACT,
-                data: &[],
-            };
-            chain.push(kind::NOTIFY, &notify.write()?)?;
-        }
-        let iv = self.keys.as_ref().map(|keys| keys.iv);
-        let sealed = iv.and_then(|iv| self.sealed((exchange::MAIN, 0), &iv, &chain));
-        let Some((message, next)) = sealed else {
-            return Ok(None);
-        };
-        if let Some(keys) = &mut self.keys {
-            keys.iv = next;
-        }
-        Ok(Some(message))
     }
 
     /// Both ends are authentic: from here on this is an SA.

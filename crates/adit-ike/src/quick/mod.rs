@@ -130,7 +130,7 @@ impl Quick {
     }
 
     /// Key material for the SA that receives on `spi`.
-    fn keymat(&self, keys: &crate::machine::Keys, shared: &[u8], spi: u32, len: usize) -> Keymat {
+    fn keymat(&self, keys: &crate::exchange::Keys, shared: &[u8], spi: u32, len: usize) -> Keymat {
         Keymat::new(keys::keymat(
             keys.prf,
             &keys.skeyid.d,
