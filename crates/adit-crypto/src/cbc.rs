@@ -44,6 +44,17 @@ impl BlockCipher {
     }
 }
 
+impl std::fmt::Display for BlockCipher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Aes128 => "AES-CBC-128",
+            Self::Aes192 => "AES-CBC-192",
+            Self::Aes256 => "AES-CBC-256",
+            Self::TripleDes => "3DES",
+        })
+    }
+}
+
 /// Data that is not whole blocks, or an IV that is not one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an IV of {iv} and data of {data} bytes for a cipher with blocks of {block}")]

@@ -62,6 +62,18 @@ impl Hash {
     }
 }
 
+impl std::fmt::Display for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Md5 => "MD5",
+            Self::Sha1 => "SHA1",
+            Self::Sha2_256 => "SHA2-256",
+            Self::Sha2_384 => "SHA2-384",
+            Self::Sha2_512 => "SHA2-512",
+        })
+    }
+}
+
 /// A key for HMAC, with its midstates computed.
 #[derive(Clone)]
 pub struct HmacKey(Keyed);

@@ -1,1 +1,24 @@
-//! The sans-IO server: puts the layers together and owns every peer and session.
+//! The server without its sockets: IKE, ESP, L2TP, PPP and the link put together.
+//!
+//! [`Server`] takes datagrams, IP packets, the time and answers, and gives out datagrams, IP
+//! packets, events and jobs. It does no I/O, reads no clock and draws no randomness but from its
+//! seed, so a run can be repeated exactly.
+//!
+//! - `plane`: the packet path, found by SPI and by destination address.
+//! - `control`: peers, their IKE SAs, SA groups and tunnels, and sessions with their PPP links.
+//! - `timers`: one deadline queue over all of them.
+
+mod config;
+mod control;
+mod event;
+mod info;
+mod plane;
+mod stats;
+mod timers;
+
+pub use config::{Config, Ipv4Config, Ipv6Config, Limits};
+pub use control::{Job, JobDone, Server};
+pub use event::{Decision, Event, SessionId};
+pub use info::{IkeInfo, SessionInfo};
+pub use plane::{HEADROOM, TAILROOM};
+pub use stats::{Gauges, Stats};

@@ -1,0 +1,91 @@
+//! What a client tells its owner.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use adit_crypto::EspSuite;
+use ipnet::Ipv6Net;
+
+/// The steps of a connection, in the order they usually come.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Phase 1 is done.
+    Phase1(Box<adit_ike::Phase1>),
+    /// A pair of ESP SAs is in use.
+    Sa {
+        /// Its algorithms.
+        suite: EspSuite,
+        /// Whether ESP travels in UDP.
+        encapsulated: bool,
+    },
+    /// The L2TP tunnel is up.
+    Tunnel {
+        /// The server's host name.
+        host_name: String,
+    },
+    /// PPP accepted the user.
+    Authenticated,
+    /// IPv4 is up.
+    Ipv4 {
+        /// Our address.
+        address: Ipv4Addr,
+        /// The server's address on the link.
+        server: Ipv4Addr,
+        /// Resolvers.
+        dns: Vec<Ipv4Addr>,
+    },
+    /// IPv4 is gone, or was refused.
+    NoIpv4,
+    /// IPv6CP is open: link-local addresses work.
+    Ipv6Link {
+        /// Our interface identifier.
+        interface_id: u64,
+    },
+    /// IPv6 is gone, or was refused.
+    NoIpv6,
+    /// An address was formed from an announced prefix.
+    Ipv6Address {
+        /// The address.
+        address: Ipv6Addr,
+        /// Its prefix.
+        prefix: Ipv6Net,
+    },
+    /// An address is valid no longer.
+    Ipv6AddressExpired {
+        /// The address.
+        address: Ipv6Addr,
+    },
+    /// The server announced itself as default router.
+    Ipv6Router {
+        /// Its link-local address.
+        address: Ipv6Addr,
+    },
+    /// The server announced the link's MTU.
+    Mtu(u32),
+    /// Resolvers for IPv6.
+    Ipv6Dns(Vec<Ipv6Addr>),
+    /// The connection is over; nothing comes after this.
+    Down(DownReason),
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DownReason {
+    /// Phase 1 failed, or the IKE SA ended.
+    #[error("IKE: {0}")]
+    Ike(adit_ike::CloseReason),
+    /// The Quick Mode failed.
+    #[error("Quick Mode: {0}")]
+    QuickMode(adit_ike::ChildFailure),
+    /// The server deleted the ESP SAs.
+    #[error("the server deleted the ESP SAs")]
+    SaDeleted,
+    /// The L2TP tunnel ended.
+    #[error("L2TP: {0}")]
+    Tunnel(String),
+    /// PPP ended.
+    #[error("PPP: {0}")]
+    Ppp(String),
+    /// The owner closed it.
+    #[error("closed here")]
+    Closed,
+}

@@ -1,0 +1,77 @@
+//! What the server needs to know; the program makes it from the operator's file.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+/// Everything that shapes a server, already checked by whoever made it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Phase 1 and Quick Mode policy.
+    pub ike: Arc<adit_ike::Config>,
+    /// The pre-shared key of all peers.
+    pub psk: Arc<adit_ike::Psk>,
+    /// Control connection timers and limits.
+    pub l2tp: Arc<adit_l2tp::Config>,
+    /// Authentication methods and timers. Its MRU is the most that a session announces; the real
+    /// one is lower where the encapsulation leaves less room.
+    pub ppp: Arc<adit_ppp::ServerConfig>,
+    /// IPv4 inside the tunnel, if it is served.
+    pub ipv4: Option<Ipv4Config>,
+    /// IPv6 inside the tunnel, if it is served.
+    pub ipv6: Option<Ipv6Config>,
+    /// The largest outer packet that reaches every client, in bytes of IP.
+    pub path_mtu: u16,
+    /// A link MTU fixed by the operator; `None` computes it from the encapsulation.
+    pub link_mtu: Option<u16>,
+    /// Bounds on what peers can make the server hold.
+    pub limits: Limits,
+}
+
+/// IPv4 for the clients.
+#[derive(Clone, Debug)]
+pub struct Ipv4Config {
+    /// Clients get addresses from here; its first host address is the server's.
+    pub pool: Ipv4Net,
+    /// Resolvers, handed out by IPCP (two at most reach a client).
+    pub dns: Vec<Ipv4Addr>,
+}
+
+/// IPv6 for the clients.
+#[derive(Clone, Debug)]
+pub struct Ipv6Config {
+    /// Each client gets a prefix of its own out of this one; the first is the server's.
+    pub prefix: Ipv6Net,
+    /// Length of a client's prefix; autoconfiguration needs 64.
+    pub client_prefix_length: u8,
+    /// Resolvers, handed out by RDNSS and DHCPv6.
+    pub dns: Vec<Ipv6Addr>,
+}
+
+/// How much peers can make the server hold. What goes past a limit is refused and counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Phase 1 exchanges that are not authenticated yet; the oldest is dropped for a new one.
+    pub half_open: usize,
+    /// Authenticated peers.
+    pub peers: usize,
+    /// SAs of one peer in each direction; the oldest is dropped for a new one.
+    pub sas_per_peer: usize,
+    /// L2TP tunnels of one peer.
+    pub tunnels_per_peer: usize,
+    /// PPP sessions in total.
+    pub sessions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            half_open: 1_000,
+            peers: 20_000,
+            sas_per_peer: 8,
+            tunnels_per_peer: 4,
+            sessions: 20_000,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What keeps a flood of bad input from becoming a flood of log lines or of ICMP errors: counters
+//! see everything, the rest only so much a second.
+
+use std::time::{Duration, Instant};
+
+/// Lines about unauthenticated peers per second.
+pub(super) const LINES_PER_SECOND: u32 = 20;
+
+/// A budget that is refilled every second.
+#[derive(Debug)]
+pub(super) struct Budget {
+    per_second: u32,
+    left: u32,
+    since: Instant,
+}
+
+impl Budget {
+    pub(super) fn new(per_second: u32, now: Instant) -> Self {
+        Self {
+            per_second,
+            left: per_second,
+            since: now,
+        }
+    }
+
+    /// Whether one more is within the budget.
+    pub(super) fn spend(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
+            self.since = now;
+            self.left = self.per_second;
+        }
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+}

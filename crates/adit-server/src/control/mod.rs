@@ -1,0 +1,336 @@
+//! The control side: who owns what, and the verbs of the server.
+//!
+//! The server owns half-open exchanges, cookies, pools and peers; a peer owns its IKE SAs, SA
+//! groups and tunnels; a tunnel its sessions; a session its PPP link, addresses and IPv6 router.
+//! What the packet path needs of them is published to the [`Plane`].
+
+mod budget;
+mod ike;
+mod pools;
+mod session;
+mod shutdown;
+mod tunnel;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
+use std::time::Instant;
+
+use adit_crypto::Rng;
+use adit_link::pool::PrefixLength;
+use adit_wire::{Channel, PacketBuf, Path, Transmit};
+use hashbrown::HashMap;
+use slab::Slab;
+
+use crate::config::Config;
+use crate::event::{Decision, Event, SessionId};
+use crate::info::SessionInfo;
+use crate::plane::{GroupKey, Inbound, Outbound, Plane, SessionKey};
+use crate::stats::{Gauges, Stats};
+use crate::timers::Timers;
+
+use budget::Budget;
+use ike::{IkeEntry, IkeKey};
+use pools::Pools;
+use session::Session;
+use shutdown::Stopping;
+use tunnel::TunnelState;
+
+/// Four zero bytes before an IKE message on the NAT-T port (RFC 3948 2.2).
+const NON_ESP_MARKER: [u8; 4] = [0; 4];
+
+/// Errors towards TUN that may be made per second: an answer per packet would double a flood.
+const ICMP_ERRORS_PER_SECOND: u32 = 200;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum TimerKey {
+    Ike(IkeKey),
+    Group(GroupKey),
+    Tunnel(u16),
+    Session(SessionKey),
+    Stopping,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct PeerKey(usize);
+
+/// An authenticated peer: one phase 1 identity at one outer address and port.
+struct Peer {
+    identity: (String, SocketAddr),
+    ikes: Vec<IkeKey>,
+    groups: Vec<GroupKey>,
+    info: ike::PeerInfo,
+}
+
+/// A Diffie-Hellman computation for an IKE SA, to be run away from the packet path.
+#[derive(Debug)]
+pub struct Job {
+    ike: IkeKey,
+    serial: u64,
+    job: adit_ike::Job,
+}
+
+/// A finished [`Job`].
+#[derive(Debug)]
+pub struct JobDone {
+    ike: IkeKey,
+    serial: u64,
+    done: adit_ike::JobDone,
+}
+
+impl Job {
+    /// Computes; takes up to some milliseconds.
+    pub fn run(self) -> JobDone {
+        JobDone {
+            ike: self.ike,
+            serial: self.serial,
+            done: self.job.run(),
+        }
+    }
+}
+
+/// The server, without its sockets.
+///
+/// Feed it with [`handle_datagram`](Self::handle_datagram), [`handle_tun`](Self::handle_tun),
+/// [`handle_timeout`](Self::handle_timeout), [`handle_job`](Self::handle_job) and
+/// [`handle_verdict`](Self::handle_verdict); after each call (or batch of calls) take everything
+/// from [`poll_transmit`](Self::poll_transmit), [`poll_tun`](Self::poll_tun),
+/// [`poll_event`](Self::poll_event) and [`poll_job`](Self::poll_job) until they give `None`, then
+/// wait no longer than [`poll_timeout`](Self::poll_timeout) says.
+pub struct Server {
+    config: Config,
+    rng: Rng,
+    plane: Plane,
+    timers: Timers<TimerKey>,
+    ikes: Slab<IkeEntry>,
+    ike_serial: u64,
+    /// By the cookie that we chose.
+    by_cookie: HashMap<[u8; 8], IkeKey>,
+    /// By the peer's cookie and address, for repeated first messages.
+    by_first: HashMap<([u8; 8], SocketAddr), IkeKey>,
+    /// Half-open exchanges by serial: oldest first.
+    half_open: BTreeMap<u64, IkeKey>,
+    peers: Slab<Peer>,
+    by_identity: HashMap<(String, SocketAddr), PeerKey>,
+    groups: HashMap<GroupKey, ike::GroupState>,
+    tunnels: HashMap<u16, TunnelState>,
+    sessions: HashMap<SessionKey, Session>,
+    by_id: HashMap<SessionId, SessionKey>,
+    next_session: u64,
+    pools: Pools,
+    ppp_configs: HashMap<u16, std::sync::Arc<adit_ppp::ServerConfig>>,
+    transmits: VecDeque<Transmit>,
+    to_tun: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+    jobs: VecDeque<Job>,
+    icmp_budget: Budget,
+    log_budget: Budget,
+    stopping: Option<Stopping>,
+}
+
+impl Server {
+    /// A server with no peers. All its randomness comes from `seed`. Fails if the clients' prefixes
+    /// cannot be cut out of the configured one.
+    pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, PrefixLength> {
+        let pools = Pools::new(&config)?;
+        let own4 = pools.server_ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let own6 = pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED);
+        Ok(Self {
+            rng: Rng::from_seed(seed),
+            plane: Plane::new(own4, own6),
+            timers: Timers::new(),
+            ikes: Slab::new(),
+            ike_serial: 0,
+            by_cookie: HashMap::new(),
+            by_first: HashMap::new(),
+            half_open: BTreeMap::new(),
+            peers: Slab::new(),
+            by_identity: HashMap::new(),
+            groups: HashMap::new(),
+            tunnels: HashMap::new(),
+            sessions: HashMap::new(),
+            by_id: HashMap::new(),
+            next_session: 1,
+            pools,
+            ppp_configs: HashMap::new(),
+            transmits: VecDeque::new(),
+            to_tun: VecDeque::new(),
+            events: VecDeque::new(),
+            jobs: VecDeque::new(),
+            icmp_budget: Budget::new(ICMP_ERRORS_PER_SECOND, now),
+            log_budget: Budget::new(budget::LINES_PER_SECOND, now),
+            stopping: None,
+            config,
+        })
+    }
+
+    /// Takes a datagram that arrived on `path`. If it held an IP packet for TUN, gives its range
+    /// in `datagram`, where it has been decrypted in place.
+    pub fn handle_datagram(
+        &mut self,
+        path: Path,
+        datagram: &mut [u8],
+        now: Instant,
+    ) -> Option<Range<usize>> {
+        if path.channel == Channel::NatT {
+            if datagram == [0xff] {
+                self.plane.stats.keepalives += 1;
+                return None;
+            }
+            match datagram.strip_prefix(&NON_ESP_MARKER) {
+                Some(message) => self.handle_ike(path, message, now),
+                None => return self.handle_esp(path, datagram, now),
+            }
+        } else {
+            self.handle_ike(path, datagram, now);
+        }
+        None
+    }
+
+    /// Takes an IP packet from TUN with [`HEADROOM`](crate::HEADROOM) before and
+    /// [`TAILROOM`](crate::TAILROOM) after it. If it goes to a session, it is a sealed datagram
+    /// afterwards, and the path to send it on is returned.
+    pub fn handle_tun(&mut self, packet: &mut PacketBuf, now: Instant) -> Option<Path> {
+        match self.plane.outbound(packet, now) {
+            Outbound::Sealed(path) => Some(path),
+            Outbound::Refused(Some(error)) if self.icmp_budget.spend(now) => {
+                self.to_tun.push_back(error);
+                None
+            }
+            Outbound::Refused(_) | Outbound::Dropped => None,
+        }
+    }
+
+    fn handle_esp(&mut self, path: Path, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
+        let (inbound, learnt) = self.plane.inbound(path, packet, now);
+        if let Some(group) = learnt.moved {
+            self.peer_moved(group, path, now);
+        }
+        if let Some(spi) = learnt.first_on {
+            tracing::debug!(spi = format_args!("{spi:08x}"), "peer uses its new SA");
+        }
+        match inbound {
+            Inbound::Ip(range) => return Some(range),
+            Inbound::Link(session, range) => {
+                if let Some(bytes) = packet.get(range) {
+                    self.handle_link_packet(session, bytes, now);
+                }
+            }
+            Inbound::Ppp(session, range) => {
+                if let Some(frame) = packet.get(range) {
+                    self.handle_ppp_frame(session, frame, now);
+                }
+            }
+            Inbound::L2tp {
+                group,
+                remote_port,
+                message,
+            } => {
+                if let Some(message) = packet.get(message) {
+                    self.handle_l2tp(group, remote_port, message, now);
+                }
+            }
+            Inbound::Dropped => {}
+        }
+        None
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(key) = self.timers.pop(now) {
+            match key {
+                TimerKey::Ike(key) => self.ike_timeout(key, now),
+                TimerKey::Group(key) => self.group_timeout(key, now),
+                TimerKey::Tunnel(id) => self.tunnel_timeout(id, now),
+                TimerKey::Session(key) => self.session_timeout(key, now),
+                TimerKey::Stopping => self.delete_all_sas(now),
+            }
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has to be called, at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next datagram to send: whole UDP payloads.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next IP packet for TUN that the server made itself: ICMP errors.
+    pub fn poll_tun(&mut self) -> Option<Vec<u8>> {
+        self.to_tun.pop_front()
+    }
+
+    /// The next thing that the owner has to act on.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next computation to run away from the packet path.
+    pub fn poll_job(&mut self) -> Option<Job> {
+        self.jobs.pop_front()
+    }
+
+    /// Takes the result of a [`Job`].
+    pub fn handle_job(&mut self, done: JobDone, now: Instant) {
+        if let Some(entry) = self.ikes.get_mut(done.ike.0)
+            && entry.serial == done.serial
+        {
+            entry.sa.handle_job(done.done, now, &mut self.rng);
+            self.drive_ike(done.ike, now);
+        }
+    }
+
+    /// Takes the answer to [`Event::Authenticate`].
+    pub fn handle_verdict(&mut self, session: SessionId, decision: Decision, now: Instant) {
+        if let Some(key) = self.by_id.get(&session).copied() {
+            self.session_verdict(key, decision, now);
+        }
+    }
+
+    /// All sessions, by their number.
+    pub fn sessions(&self, now: Instant) -> Vec<SessionInfo> {
+        let mut infos: Vec<_> = self
+            .sessions
+            .keys()
+            .filter_map(|key| self.session_info(*key, now))
+            .collect();
+        infos.sort_by_key(|info| info.id);
+        infos
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> Stats {
+        self.plane.stats
+    }
+
+    /// How many of each thing there are now.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            half_open: self.half_open.len(),
+            ike_sas: self.ikes.len() - self.half_open.len(),
+            peers: self.peers.len(),
+            esp_sas: self.plane.sa_count(),
+            tunnels: self.tunnels.len(),
+            sessions: self.sessions.len(),
+            leases_ipv4: self.pools.leased_ipv4(),
+            leases_ipv6: self.pools.leased_ipv6(),
+            routes: self.plane.route_count(),
+        }
+    }
+
+    /// The addresses that the server has on its TUN device, with the lengths of pool and prefix.
+    pub fn own_addresses(&self) -> Vec<ipnet::IpNet> {
+        self.pools.own_addresses()
+    }
+
+    fn send_ike(&mut self, transmit: Transmit) {
+        let Transmit { path, mut payload } = transmit;
+        if path.channel == Channel::NatT {
+            payload.splice(0..0, NON_ESP_MARKER);
+        }
+        self.transmits.push_back(Transmit { path, payload });
+    }
+}

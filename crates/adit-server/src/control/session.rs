@@ -1,0 +1,526 @@
+//! PPP sessions: authentication, addresses, and the IPv6 link of each.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use adit_l2tp::CallDisconnect;
+use adit_link::guard::Addresses;
+use adit_link::mtu::{self, Encapsulation};
+use adit_link::{Handled, Router, RouterConfig, address};
+use adit_ppp::{Attempt, CloseReason, Ipv4Network, Ipv6Network, Link, Network, Verdict};
+use adit_wire::ip::{Family, IpHeader};
+use adit_wire::{PacketBuf, Transmit};
+use ipnet::Ipv4Net;
+
+use super::pools::Lease;
+use super::{Server, TimerKey};
+use crate::event::{Decision, Event, SessionId};
+use crate::info::SessionInfo;
+use crate::plane::{HEADROOM, Record, SessionKey, TAILROOM};
+
+/// A PPP session with everything it owns.
+pub(super) struct Session {
+    id: SessionId,
+    tunnel: u16,
+    local_session: u16,
+    ppp: Link,
+    router: Option<Router>,
+    lease: Lease,
+    user: Option<String>,
+    /// When it was authenticated.
+    connected_at: Option<Instant>,
+    /// The largest inner packet that the encapsulation carries.
+    link_mtu: u16,
+}
+
+impl Server {
+    pub(super) fn session_up(&mut self, tunnel: u16, local: u16, remote: u16, now: Instant) {
+        let Some(state) = self.tunnels.get(&tunnel) else {
+            return;
+        };
+        let (group, remote_port) = (state.group, state.remote_port);
+        let remote_tunnel = state.tunnel.remote_id().unwrap_or_default();
+        if self.sessions.len() >= self.config.limits.sessions {
+            self.plane.stats.sessions_refused += 1;
+            tracing::warn!(
+                limit = self.config.limits.sessions,
+                "session refused: limits.sessions is reached"
+            );
+            self.close_call(
+                tunnel,
+                local,
+                CallDisconnect {
+                    result: 4,
+                    error: 0,
+                    message: "too many sessions".into(),
+                },
+                now,
+            );
+            return;
+        }
+        let (Some(path), Some(suite)) = (self.plane.path(group), self.plane.suite(group)) else {
+            return;
+        };
+        let encapsulation = Encapsulation {
+            outer: Family::of(path.remote.ip()),
+            udp: true,
+            suite,
+            ppp_header: adit_ppp::HEADER_LEN,
+            l2tp_header: adit_l2tp::DATA_HEADER_LEN,
+        };
+        let computed = encapsulation.link_mtu(self.config.path_mtu);
+        let link_mtu = self
+            .config
+            .link_mtu
+            .map_or(computed, |fixed| fixed.min(computed));
+
+        let ppp_config = self.ppp_config(link_mtu);
+        let ppp = Link::server(&ppp_config, now, &mut self.rng);
+        let key = self.plane.add_session(Record {
+            group,
+            remote_port,
+            local_tunnel: tunnel,
+            local_session: local,
+            remote_tunnel,
+            remote_session: remote,
+            framing: ppp.framing(),
+            addresses: Addresses::default(),
+            ipv4_open: false,
+            ipv6_open: false,
+            mtu: link_mtu,
+            mss_v4: mtu::mss(Family::V4, link_mtu),
+            mss_v6: mtu::mss(Family::V6, link_mtu),
+            rx_packets: 0,
+            rx_bytes: 0,
+            tx_packets: 0,
+            tx_bytes: 0,
+            heard: now,
+        });
+        let id = SessionId(self.next_session);
+        self.next_session += 1;
+        self.by_id.insert(id, key);
+        self.sessions.insert(
+            key,
+            Session {
+                id,
+                tunnel,
+                local_session: local,
+                ppp,
+                router: None,
+                lease: Lease::default(),
+                user: None,
+                connected_at: None,
+                link_mtu,
+            },
+        );
+        if let Some(state) = self.tunnels.get_mut(&tunnel) {
+            state.sessions.push((local, key));
+        }
+        self.drive_session(key, now);
+    }
+
+    /// The PPP configuration with the MRU that this encapsulation leaves room for.
+    fn ppp_config(&mut self, link_mtu: u16) -> Arc<adit_ppp::ServerConfig> {
+        let base = &self.config.ppp;
+        let mru = base.mru.min(link_mtu);
+        Arc::clone(self.ppp_configs.entry(mru).or_insert_with(|| {
+            let mut config = adit_ppp::ServerConfig::clone(base);
+            config.mru = mru;
+            Arc::new(config)
+        }))
+    }
+
+    pub(super) fn handle_ppp_frame(&mut self, key: SessionKey, frame: &[u8], now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        if let Err(error) = session.ppp.handle_frame(frame, now, &mut self.rng) {
+            self.plane.stats.ppp_refused += 1;
+            tracing::debug!(session = %session.id, %error, "PPP frame refused");
+        }
+        self.drive_session(key, now);
+    }
+
+    pub(super) fn handle_link_packet(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let Some(router) = &mut session.router else {
+            self.plane.stats.ip_not_open += 1;
+            return;
+        };
+        let handled = IpHeader::parse(packet)
+            .map_err(|error| error.to_string())
+            .and_then(|header| {
+                router
+                    .handle_packet(packet, &header, now, &mut self.rng)
+                    .map_err(|error| error.to_string())
+            });
+        match handled {
+            Ok(Handled::Consumed) => self.plane.stats.link_consumed += 1,
+            Ok(Handled::Forward) => self.plane.stats.ip_spoofed += 1,
+            Err(error) => {
+                self.plane.stats.link_refused += 1;
+                tracing::debug!(session = %session.id, error, "IPv6 link packet refused");
+            }
+        }
+        self.drive_session(key, now);
+    }
+
+    pub(super) fn session_timeout(&mut self, key: SessionKey, now: Instant) {
+        let heard = self.plane.session(key).map(|record| record.heard);
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        if let Some(heard) = heard {
+            session.ppp.note_data(heard);
+        }
+        session.ppp.handle_timeout(now, &mut self.rng);
+        if let Some(router) = &mut session.router {
+            router.handle_timeout(now, &mut self.rng);
+        }
+        self.drive_session(key, now);
+    }
+
+    /// Takes everything that a session has to say, and its next deadline.
+    fn drive_session(&mut self, key: SessionKey, now: Instant) {
+        while let Some(session) = self.sessions.get_mut(&key) {
+            if let Some(frame) = session.ppp.poll_transmit() {
+                if let Some(transmit) = self.plane.send_control(key, &frame, now) {
+                    self.transmits.push_back(transmit);
+                }
+            } else if let Some(event) = session.ppp.poll_event() {
+                self.ppp_event(key, event, now);
+            } else if let Some(packet) = session.router.as_mut().and_then(Router::poll_transmit) {
+                self.send_own_ipv6(key, &packet, now);
+            } else {
+                let router = session.router.as_ref().and_then(Router::poll_timeout);
+                let deadline = [session.ppp.poll_timeout(), router]
+                    .into_iter()
+                    .flatten()
+                    .min();
+                self.timers.set(TimerKey::Session(key), deadline);
+                return;
+            }
+        }
+    }
+
+    fn send_own_ipv6(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
+        let mut buf = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
+        if let Some(path) = self.plane.send_ip(key, &mut buf, Family::V6, now) {
+            self.transmits.push_back(Transmit {
+                path,
+                payload: buf.as_slice().to_vec(),
+            });
+        }
+    }
+
+    fn ppp_event(&mut self, key: SessionKey, event: adit_ppp::Event, now: Instant) {
+        use adit_ppp::Event as Ppp;
+        let peer = self.outer_peer(key);
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        match event {
+            Ppp::LcpUp { peer_mru } => {
+                let mtu = session.link_mtu.min(peer_mru);
+                let framing = session.ppp.framing();
+                if let Some(record) = self.plane.session_mut(key) {
+                    record.mtu = mtu;
+                    record.mss_v4 = mtu::mss(Family::V4, mtu);
+                    record.mss_v6 = mtu::mss(Family::V6, mtu);
+                    record.framing = framing;
+                }
+            }
+            Ppp::Authenticate(attempt) => self.authenticate(key, attempt),
+            Ppp::Authenticated { user } => {
+                session.user = Some(user);
+                session.connected_at = Some(now);
+            }
+            Ppp::AuthFailed { .. } => {}
+            Ppp::Ipv4Up { peer: address, .. } => {
+                tracing::info!(
+                    session = %session.id,
+                    user = session.user.as_deref().unwrap_or("-"),
+                    peer = %peer,
+                    ipv4 = %address,
+                    "IPv4 up"
+                );
+                if let Some(record) = self.plane.session_mut(key) {
+                    record.ipv4_open = true;
+                    record.addresses.ipv4 = Some(address);
+                }
+                self.plane.add_route4(Ipv4Net::from(address), key);
+            }
+            Ppp::Ipv4Down => {
+                if let Some(record) = self.plane.session_mut(key) {
+                    record.ipv4_open = false;
+                    if let Some(address) = record.addresses.ipv4.take() {
+                        self.plane.remove_route4(Ipv4Net::from(address));
+                    }
+                }
+            }
+            Ppp::Ipv6Up {
+                local_interface_id,
+                peer_interface_id,
+            } => self.ipv6_up(key, local_interface_id, peer_interface_id, now),
+            Ppp::Ipv6Down => {
+                session.router = None;
+                if let Some(record) = self.plane.session_mut(key) {
+                    record.ipv6_open = false;
+                    record.addresses.link_local = None;
+                    if let Some(prefix) = record.addresses.ipv6.take() {
+                        self.plane.remove_route6(prefix);
+                    }
+                }
+            }
+            Ppp::Ipv4Refused => {
+                tracing::info!(session = %session.id, "the client refuses IPv4; IPv6 goes on");
+            }
+            Ppp::Ipv6Refused => {
+                tracing::info!(session = %session.id, "the client refuses IPv6; IPv4 goes on");
+            }
+            Ppp::Down { reason } => {
+                let (tunnel, local) = (session.tunnel, session.local_session);
+                self.remove_session(key, &reason.to_string());
+                self.close_call(
+                    tunnel,
+                    local,
+                    CallDisconnect {
+                        message: reason.to_string(),
+                        ..CallDisconnect::administrative()
+                    },
+                    now,
+                );
+            }
+        }
+    }
+
+    fn authenticate(&mut self, key: SessionKey, attempt: Attempt) {
+        let peer = self.outer_peer(key);
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        session.user = Some(attempt.user().to_owned());
+        self.events.push_back(Event::Authenticate {
+            session: session.id,
+            peer,
+            attempt,
+        });
+    }
+
+    pub(super) fn session_verdict(&mut self, key: SessionKey, decision: Decision, now: Instant) {
+        let peer = self.outer_peer(key);
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let user = session.user.clone().unwrap_or_default();
+        let verdict = match decision {
+            Decision::Reject(reason) => {
+                self.plane.stats.auth_rejected += 1;
+                tracing::warn!(session = %session.id, user, peer = %peer, %reason, "authentication rejected");
+                Verdict::Reject { reason }
+            }
+            Decision::Accept { success_message } => {
+                self.plane.stats.auth_accepted += 1;
+                if session.lease.ipv4.is_none() && session.lease.ipv6.is_none() {
+                    let (lease, errors) = self.pools.lease();
+                    session.lease = lease;
+                    for error in errors {
+                        self.plane.stats.pool_exhausted += 1;
+                        tracing::warn!(session = %session.id, user, %error, "no address for the client");
+                    }
+                }
+                Verdict::Accept {
+                    success_message,
+                    network: self.network(key),
+                }
+            }
+        };
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.ppp.handle_verdict(verdict, now, &mut self.rng);
+            self.drive_session(key, now);
+        }
+    }
+
+    /// What the NCPs of a session have to agree on.
+    fn network(&mut self, key: SessionKey) -> Network {
+        let lease = self
+            .sessions
+            .get(&key)
+            .map(|session| session.lease)
+            .unwrap_or_default();
+        let ipv4 = lease
+            .ipv4
+            .zip(self.pools.server_ipv4())
+            .map(|(peer, local)| Ipv4Network {
+                local,
+                peer,
+                dns: self
+                    .config
+                    .ipv4
+                    .as_ref()
+                    .map(|ipv4| ipv4.dns.clone())
+                    .unwrap_or_default(),
+            });
+        let ipv6 = lease.ipv6.map(|_| {
+            let local_interface_id = self.interface_id();
+            let mut peer_interface_id = self.interface_id();
+            while peer_interface_id == local_interface_id {
+                peer_interface_id = self.interface_id();
+            }
+            Ipv6Network {
+                local_interface_id,
+                peer_interface_id,
+            }
+        });
+        Network { ipv4, ipv6 }
+    }
+
+    /// A random interface identifier that is not zero and says that it is not unique worldwide
+    /// (RFC 5072 4.1: the universal bit is clear).
+    fn interface_id(&mut self) -> u64 {
+        loop {
+            let id = self.rng.u64() & !(0x02 << 56);
+            if id != 0 {
+                return id;
+            }
+        }
+    }
+
+    fn ipv6_up(&mut self, key: SessionKey, local_id: u64, peer_id: u64, now: Instant) {
+        let peer = self.outer_peer(key);
+        let (Some(session), Some(config)) = (self.sessions.get_mut(&key), &self.config.ipv6) else {
+            return;
+        };
+        let (Some(prefix), Some(record)) = (session.lease.ipv6, self.plane.session_mut(key)) else {
+            return;
+        };
+        tracing::info!(
+            session = %session.id,
+            user = session.user.as_deref().unwrap_or("-"),
+            peer = %peer,
+            prefix = %prefix,
+            "IPv6 up"
+        );
+        record.ipv6_open = true;
+        record.addresses.ipv6 = Some(prefix);
+        record.addresses.link_local = Some(address::link_local(peer_id));
+        let router = RouterConfig {
+            mtu: record.mtu,
+            dns: config.dns.clone(),
+            ..RouterConfig::default()
+        };
+        let mut router = Router::new(router, prefix, local_id, peer_id, now, &mut self.rng);
+        if let Some(address) = self.pools.server_ipv6() {
+            router.set_server_address(address);
+        }
+        session.router = Some(router);
+        self.plane.add_route6(prefix, key);
+    }
+
+    pub(super) fn withdraw_router(&mut self, key: SessionKey, now: Instant) {
+        if let Some(router) = self
+            .sessions
+            .get_mut(&key)
+            .and_then(|session| session.router.as_mut())
+        {
+            router.withdraw();
+            self.drive_session(key, now);
+        }
+    }
+
+    /// Ends a session without a word to the peer and gives back what it held.
+    pub(super) fn remove_session(&mut self, key: SessionKey, why: &str) {
+        let Some(session) = self.sessions.remove(&key) else {
+            return;
+        };
+        let traffic = self
+            .plane
+            .session(key)
+            .map(|record| (record.rx_bytes, record.tx_bytes));
+        let (rx_bytes, tx_bytes) = traffic.unwrap_or_default();
+        tracing::info!(
+            session = %session.id,
+            user = session.user.as_deref().unwrap_or("-"),
+            why,
+            rx_bytes,
+            tx_bytes,
+            "session down"
+        );
+        self.timers.set(TimerKey::Session(key), None);
+        self.by_id.remove(&session.id);
+        self.pools.release(session.lease);
+        self.plane.remove_session(key);
+        if let Some(state) = self.tunnels.get_mut(&session.tunnel) {
+            state.sessions.retain(|(_, other)| *other != key);
+        }
+    }
+
+    /// Ends a session by PPP Terminate-Request, then CDN. `false` if there is none of that number.
+    pub fn disconnect(&mut self, session: SessionId, now: Instant) -> bool {
+        let Some(key) = self.by_id.get(&session).copied() else {
+            return false;
+        };
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session
+                .ppp
+                .close(CloseReason::Administrative, now, &mut self.rng);
+            self.drive_session(key, now);
+        }
+        true
+    }
+
+    fn outer_peer(&self, key: SessionKey) -> SocketAddr {
+        self.plane
+            .session(key)
+            .and_then(|record| self.plane.path(record.group))
+            .map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |path| path.remote)
+    }
+
+    pub(super) fn session_info(&self, key: SessionKey, now: Instant) -> Option<SessionInfo> {
+        let session = self.sessions.get(&key)?;
+        let record = self.plane.session(key)?;
+        let path = self.plane.path(record.group)?;
+        let peer = self
+            .peer_of_group(record.group)
+            .and_then(|peer| self.peers.get(peer.0))
+            .map(|peer| peer.info.clone())
+            .unwrap_or_default();
+        let dns4 = self.config.ipv4.iter().flat_map(|ipv4| &ipv4.dns);
+        let dns6 = self.config.ipv6.iter().flat_map(|ipv6| &ipv6.dns);
+        Some(SessionInfo {
+            id: session.id,
+            user: session.user.clone(),
+            client: peer.client,
+            peer: path.remote,
+            local: path.local,
+            encapsulation: "udp",
+            nat: peer.nat,
+            ike: peer.ike,
+            esp: self
+                .plane
+                .suite(record.group)
+                .map(|suite| suite.name())
+                .unwrap_or_default(),
+            ipv4: record.addresses.ipv4,
+            ipv6_prefixes: record.addresses.ipv6.into_iter().collect(),
+            ipcp: session.ppp.ipcp_state().to_string(),
+            ipv6cp: session.ppp.ipv6cp_state().to_string(),
+            mtu: record.mtu,
+            mss: (record.mss_v4, record.mss_v6),
+            dns: dns4
+                .map(|dns| IpAddr::from(*dns))
+                .chain(dns6.map(|dns| IpAddr::from(*dns)))
+                .collect(),
+            rx_bytes: record.rx_bytes,
+            tx_bytes: record.tx_bytes,
+            rx_packets: record.rx_packets,
+            tx_packets: record.tx_packets,
+            connected_for: session
+                .connected_at
+                .map_or_else(Default::default, |at| now.saturating_duration_since(at)),
+        })
+    }
+}

@@ -1,0 +1,248 @@
+//! L2TP tunnels: each belongs to the SA group that its SCCRQ came through.
+
+use std::time::Instant;
+
+use adit_l2tp::{CallDisconnect, Tunnel};
+
+use super::{PeerKey, Server, TimerKey};
+use crate::plane::{GroupKey, SessionKey};
+
+pub(super) struct TunnelState {
+    pub(super) tunnel: Tunnel,
+    pub(super) group: GroupKey,
+    pub(super) remote_port: u16,
+    /// The tunnel ID that the peer assigned in its SCCRQ.
+    assigned: Option<u16>,
+    pub(super) sessions: Vec<(u16, SessionKey)>,
+}
+
+impl Server {
+    pub(super) fn handle_l2tp(
+        &mut self,
+        group: GroupKey,
+        remote_port: u16,
+        message: &[u8],
+        now: Instant,
+    ) {
+        let Ok(adit_l2tp::Packet::Control(control)) = adit_l2tp::decode(message) else {
+            self.plane.stats.l2tp_malformed += 1;
+            return;
+        };
+        let id = match control.tunnel {
+            0 => self.tunnel_for_sccrq(group, remote_port, message, now),
+            id => self
+                .tunnels
+                .get(&id)
+                .is_some_and(|state| state.group == group)
+                .then_some(id),
+        };
+        let Some(id) = id else {
+            self.plane.stats.l2tp_unknown += 1;
+            return;
+        };
+        let Some(state) = self.tunnels.get_mut(&id) else {
+            return;
+        };
+        if let Err(error) = state.tunnel.handle_datagram(message, now, &mut self.rng) {
+            self.plane.stats.l2tp_refused += 1;
+            tracing::debug!(tunnel = id, %error, "L2TP message refused");
+        }
+        self.drive_tunnel(id, now);
+    }
+
+    /// The tunnel that a message to tunnel ID 0 is for: the one it has already opened, if it is
+    /// repeated, or a new one.
+    fn tunnel_for_sccrq(
+        &mut self,
+        group: GroupKey,
+        remote_port: u16,
+        message: &[u8],
+        now: Instant,
+    ) -> Option<u16> {
+        let assigned = adit_l2tp::assigned_tunnel_of_sccrq(message)?;
+        let tunnels = self.groups.get(&group)?.tunnels.clone();
+        let known = tunnels.iter().copied().find(|id| {
+            self.tunnels.get(id).is_some_and(|state| {
+                state.remote_port == remote_port && state.assigned == Some(assigned)
+            })
+        });
+        if known.is_some() {
+            return known;
+        }
+        if self.stopping.is_some() {
+            return None;
+        }
+        // A client that starts over from the same port has forgotten its old tunnel: the oldest
+        // goes when there is no room. It is not told, since a StopCCN would reach the new one.
+        if tunnels.len() >= self.config.limits.tunnels_per_peer {
+            self.plane.stats.tunnels_refused += 1;
+            if let Some(oldest) = tunnels.first() {
+                self.drop_tunnel(*oldest, "the client opened another tunnel", now);
+            }
+        }
+        let id = self.free_tunnel_id()?;
+        self.tunnels.insert(
+            id,
+            TunnelState {
+                tunnel: Tunnel::accept(&self.config.l2tp, id, now),
+                group,
+                remote_port,
+                assigned: Some(assigned),
+                sessions: Vec::new(),
+            },
+        );
+        self.groups.get_mut(&group)?.tunnels.push(id);
+        Some(id)
+    }
+
+    fn free_tunnel_id(&mut self) -> Option<u16> {
+        // Half of the number space at most: then a random draw finds a free one soon.
+        if self.tunnels.len() > usize::from(u16::MAX / 2) {
+            self.plane.stats.tunnels_refused += 1;
+            return None;
+        }
+        loop {
+            let id = self.rng.u16();
+            if id != 0 && !self.tunnels.contains_key(&id) {
+                return Some(id);
+            }
+        }
+    }
+
+    pub(super) fn tunnel_timeout(&mut self, id: u16, now: Instant) {
+        // Data counts as a sign of life: HELLO is for idle tunnels.
+        let heard = self.tunnels.get(&id).and_then(|state| {
+            state
+                .sessions
+                .iter()
+                .filter_map(|(_, key)| self.plane.session(*key))
+                .map(|record| record.heard)
+                .max()
+        });
+        if let Some(state) = self.tunnels.get_mut(&id) {
+            if let Some(heard) = heard {
+                state.tunnel.note_data(heard);
+            }
+            state.tunnel.handle_timeout(now, &mut self.rng);
+            self.drive_tunnel(id, now);
+        }
+    }
+
+    /// Takes everything that a tunnel has to say, and its next deadline.
+    pub(super) fn drive_tunnel(&mut self, id: u16, now: Instant) {
+        while let Some(state) = self.tunnels.get_mut(&id) {
+            if let Some(message) = state.tunnel.poll_transmit() {
+                let (group, port) = (state.group, state.remote_port);
+                if let Some(transmit) = self.plane.send_l2tp(group, port, &message, now) {
+                    self.transmits.push_back(transmit);
+                }
+            } else if let Some(event) = state.tunnel.poll_event() {
+                self.tunnel_event(id, event, now);
+            } else if state.tunnel.is_closed() {
+                self.drop_tunnel(id, "the tunnel is closed", now);
+            } else {
+                let deadline = state.tunnel.poll_timeout();
+                self.timers.set(TimerKey::Tunnel(id), deadline);
+                return;
+            }
+        }
+    }
+
+    fn tunnel_event(&mut self, id: u16, event: adit_l2tp::Event, now: Instant) {
+        use adit_l2tp::Event;
+        match event {
+            Event::TunnelUp {
+                host_name, vendor, ..
+            } => {
+                self.supersede(id, now);
+                tracing::debug!(
+                    tunnel = id,
+                    host_name,
+                    vendor = vendor.as_deref().unwrap_or("-"),
+                    "tunnel up"
+                );
+            }
+            Event::SessionUp { local, remote } => self.session_up(id, local, remote, now),
+            Event::SessionDown { local, cause } => {
+                let key = self.tunnels.get(&id).and_then(|state| {
+                    let mut sessions = state.sessions.iter();
+                    sessions.find(|(session, _)| *session == local).copied()
+                });
+                if let Some((_, key)) = key {
+                    self.remove_session(key, &cause.to_string());
+                }
+            }
+            Event::TunnelDown { cause } => {
+                tracing::debug!(tunnel = id, %cause, "tunnel down");
+                self.remove_sessions_of(id, &cause.to_string());
+            }
+        }
+    }
+
+    /// A client that lost its state comes back with a new tunnel from the same port of the same
+    /// SA group: the older ones from there are nobody's any more.
+    fn supersede(&mut self, id: u16, now: Instant) {
+        let Some(state) = self.tunnels.get(&id) else {
+            return;
+        };
+        let (group, port) = (state.group, state.remote_port);
+        let older: Vec<_> = self
+            .groups
+            .get(&group)
+            .map(|state| state.tunnels.clone())
+            .unwrap_or_default()
+            .into_iter()
+            .take_while(|other| *other != id)
+            .filter(|other| {
+                self.tunnels
+                    .get(other)
+                    .is_some_and(|state| state.remote_port == port)
+            })
+            .collect();
+        for other in older {
+            self.drop_tunnel(other, "the client started anew", now);
+        }
+    }
+
+    fn remove_sessions_of(&mut self, id: u16, why: &str) {
+        let sessions = self
+            .tunnels
+            .get(&id)
+            .map(|state| state.sessions.clone())
+            .unwrap_or_default();
+        for (_, key) in sessions {
+            self.remove_session(key, why);
+        }
+    }
+
+    /// Ends a tunnel without a word to the peer.
+    pub(super) fn drop_tunnel(&mut self, id: u16, why: &str, now: Instant) {
+        self.remove_sessions_of(id, why);
+        self.timers.set(TimerKey::Tunnel(id), None);
+        let Some(state) = self.tunnels.remove(&id) else {
+            return;
+        };
+        if let Some(group) = self.groups.get_mut(&state.group) {
+            group.tunnels.retain(|tunnel| *tunnel != id);
+        }
+        self.stop_sooner(now);
+    }
+
+    /// Tells the peer that a session is over (CDN).
+    pub(super) fn close_call(
+        &mut self,
+        id: u16,
+        session: u16,
+        cause: CallDisconnect,
+        now: Instant,
+    ) {
+        if let Some(state) = self.tunnels.get_mut(&id) {
+            state.tunnel.close_session(session, cause, now);
+            self.drive_tunnel(id, now);
+        }
+    }
+
+    pub(super) fn peer_of_group(&self, group: GroupKey) -> Option<PeerKey> {
+        self.groups.get(&group).map(|state| state.peer)
+    }
+}

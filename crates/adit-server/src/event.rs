@@ -1,0 +1,40 @@
+//! What the server asks of its owner.
+
+use std::net::SocketAddr;
+
+/// A session's number, unique while the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What the owner has to act on; given out by [`Server::poll_event`](crate::Server::poll_event).
+#[derive(Debug)]
+pub enum Event {
+    /// Somebody wants in: look the user up and answer with
+    /// [`Server::handle_verdict`](crate::Server::handle_verdict).
+    Authenticate {
+        /// The session that waits.
+        session: SessionId,
+        /// Where it comes from.
+        peer: SocketAddr,
+        /// Who, and the proof.
+        attempt: adit_ppp::Attempt,
+    },
+}
+
+/// The owner's answer to [`Event::Authenticate`].
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// Let in.
+    Accept {
+        /// What the method sends along, as `Attempt::verify` made it.
+        success_message: Vec<u8>,
+    },
+    /// Keep out.
+    Reject(adit_ppp::RejectReason),
+}

@@ -1,0 +1,262 @@
+//! From the wire to an IP packet: SPI, SA, inner UDP, L2TP, PPP; each step narrows a range.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use adit_esp::OpenError;
+use adit_link::guard;
+use adit_wire::Path;
+use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
+use adit_wire::udp::{self, UdpHeader};
+
+use super::{GroupKey, L2TP_PORT, Plane, SessionKey};
+
+/// What an ESP packet held.
+#[derive(Debug)]
+pub(crate) enum Inbound {
+    /// An IP packet of a session, checked and ready for TUN.
+    Ip(Range<usize>),
+    /// An IPv6 packet for the link itself: ND, DHCPv6.
+    Link(SessionKey, Range<usize>),
+    /// A PPP control frame.
+    Ppp(SessionKey, Range<usize>),
+    /// An L2TP control message, from this port inside the SA.
+    L2tp {
+        group: GroupKey,
+        remote_port: u16,
+        message: Range<usize>,
+    },
+    /// Nothing; it has been counted.
+    Dropped,
+}
+
+/// What the control side learns from an authentic packet besides its content.
+#[derive(Debug, Default)]
+pub(crate) struct Learnt {
+    /// The peer's endpoint moved to the packet's path.
+    pub(crate) moved: Option<GroupKey>,
+    /// The first packet on this inbound SPI: the peer uses the SA.
+    pub(crate) first_on: Option<u32>,
+}
+
+impl Plane {
+    /// Takes one ESP packet (from its SPI on) and decrypts it in place.
+    pub(crate) fn inbound(
+        &mut self,
+        path: Path,
+        packet: &mut [u8],
+        now: Instant,
+    ) -> (Inbound, Learnt) {
+        let mut learnt = Learnt::default();
+        let Some((group, payload)) = self.open(path, packet, &mut learnt) else {
+            return (Inbound::Dropped, learnt);
+        };
+        let inbound = self
+            .inner(group, packet, payload, now)
+            .unwrap_or(Inbound::Dropped);
+        (inbound, learnt)
+    }
+
+    /// ESP: gives the range of the inner UDP datagram.
+    fn open(
+        &mut self,
+        path: Path,
+        packet: &mut [u8],
+        learnt: &mut Learnt,
+    ) -> Option<(GroupKey, Range<usize>)> {
+        let Some(spi) = adit_esp::spi_of(packet) else {
+            self.stats.runts += 1;
+            return None;
+        };
+        let Some(entry) = self.inbound.get_mut(&spi) else {
+            self.stats.esp_unknown_spi += 1;
+            return None;
+        };
+        let opened = match entry.sa.open(packet) {
+            Ok(opened) => opened,
+            Err(error) => {
+                *self.stats.counter_of(&error) += 1;
+                return None;
+            }
+        };
+        let group = entry.group;
+        if !entry.used {
+            entry.used = true;
+            learnt.first_on = Some(spi);
+        }
+        let outbound_spi = entry.outbound_spi;
+        let state = self.groups.get_mut(group.0)?;
+        if learnt.first_on.is_some() {
+            state.confirm(outbound_spi);
+        }
+        // Only the newest packet moves the endpoint: a late one may come from where the peer was.
+        if opened.newest && state.path != path {
+            state.path = path;
+            self.stats.endpoint_moved += 1;
+            learnt.moved = Some(group);
+        }
+        if opened.next_header != ip_protocol::UDP {
+            self.stats.esp_foreign += 1;
+            return None;
+        }
+        Some((group, opened.payload))
+    }
+
+    /// Inner UDP and L2TP. The UDP checksum is not looked at: the ICV covers the datagram, and a
+    /// NAT on the way makes it wrong (RFC 3948 3.1.2).
+    fn inner(
+        &mut self,
+        group: GroupKey,
+        packet: &mut [u8],
+        datagram: Range<usize>,
+        now: Instant,
+    ) -> Option<Inbound> {
+        let Some((header, message)) = packet
+            .get(datagram.clone())
+            .and_then(|bytes| UdpHeader::parse(bytes).ok())
+            .filter(|header| header.destination == L2TP_PORT)
+            .map(|header| {
+                let start = datagram.start + udp::HEADER_LEN;
+                (header, start..datagram.start + header.length)
+            })
+        else {
+            self.stats.esp_foreign += 1;
+            return None;
+        };
+        match adit_l2tp::decode(packet.get(message.clone())?) {
+            Err(_) => {
+                self.stats.l2tp_malformed += 1;
+                None
+            }
+            Ok(adit_l2tp::Packet::Control(_)) => Some(Inbound::L2tp {
+                group,
+                remote_port: header.source,
+                message,
+            }),
+            Ok(adit_l2tp::Packet::Data(data)) => {
+                let key = self.by_ids.get(&(data.tunnel, data.session)).copied();
+                let owned = key.filter(|key| {
+                    self.sessions
+                        .get(key.0)
+                        .is_some_and(|record| record.group == group)
+                });
+                let Some(key) = owned else {
+                    self.stats.l2tp_unknown += 1;
+                    return None;
+                };
+                let frame = message.start + data.payload.start..message.start + data.payload.end;
+                self.frame(key, packet, frame, now)
+            }
+        }
+    }
+
+    /// PPP: IP packets go on, everything else is the link's.
+    fn frame(
+        &mut self,
+        key: SessionKey,
+        packet: &mut [u8],
+        frame: Range<usize>,
+        now: Instant,
+    ) -> Option<Inbound> {
+        let record = self.sessions.get_mut(key.0)?;
+        record.heard = now;
+        let (protocol, header_len) = match adit_ppp::split(packet.get(frame.clone())?) {
+            Ok(split) => split,
+            Err(_) => {
+                self.stats.ppp_malformed += 1;
+                return None;
+            }
+        };
+        let open = match protocol {
+            adit_ppp::protocol::IPV4 => record.ipv4_open,
+            adit_ppp::protocol::IPV6 => record.ipv6_open,
+            _ => return Some(Inbound::Ppp(key, frame)),
+        };
+        if !open {
+            self.stats.ip_not_open += 1;
+            return None;
+        }
+        self.ip(key, packet, frame.start + header_len..frame.end, protocol)
+    }
+
+    /// IP: source address, MSS, and whether the packet is for the link itself.
+    fn ip(
+        &mut self,
+        key: SessionKey,
+        packet: &mut [u8],
+        range: Range<usize>,
+        protocol: u16,
+    ) -> Option<Inbound> {
+        let bytes = packet.get_mut(range.clone())?;
+        let expected = match protocol {
+            adit_ppp::protocol::IPV4 => Family::V4,
+            _ => Family::V6,
+        };
+        let header = match IpHeader::parse(bytes) {
+            Ok(header) if header.family() == expected => header,
+            _ => {
+                self.stats.ip_malformed += 1;
+                return None;
+            }
+        };
+        if is_for_link(&header, bytes) {
+            return Some(Inbound::Link(key, range.start..range.start + header.end));
+        }
+        let to_client = self.route(header.destination).is_some_and(|to| to != key);
+        let record = self.sessions.get_mut(key.0)?;
+        if !record.addresses.owns(header.source) {
+            self.stats.ip_spoofed += 1;
+            return None;
+        }
+        // Clients do not reach each other unless a policy says so.
+        if to_client {
+            self.stats.ip_between_clients += 1;
+            return None;
+        }
+        match guard::clamp(bytes, &header, record.mss_v4, record.mss_v6) {
+            Ok(clamped) => self.stats.mss_clamped += u64::from(clamped),
+            Err(_) => {
+                self.stats.ip_malformed += 1;
+                return None;
+            }
+        }
+        record.rx_packets += 1;
+        record.rx_bytes += header.end as u64;
+        self.stats.ip_in += 1;
+        Some(Inbound::Ip(range.start..range.start + header.end))
+    }
+}
+
+/// Whether an IPv6 packet stays on the link: multicast, link-local, or neighbour discovery, which
+/// is also sent to global addresses and known by its hop limit (RFC 4861 6.1, 7.1).
+fn is_for_link(header: &IpHeader, packet: &[u8]) -> bool {
+    let (std::net::IpAddr::V6(source), std::net::IpAddr::V6(destination)) =
+        (header.source, header.destination)
+    else {
+        return false;
+    };
+    if destination.is_multicast()
+        || destination.is_unicast_link_local()
+        || source.is_unicast_link_local()
+        || source.is_unspecified()
+    {
+        return true;
+    }
+    header.protocol == ip_protocol::ICMPV6
+        && header.hop_limit == 255
+        && !header.later_fragment
+        && packet
+            .get(header.payload_start)
+            .is_some_and(|kind| (133..=137).contains(kind))
+}
+
+impl crate::stats::Stats {
+    fn counter_of(&mut self, error: &OpenError) -> &mut u64 {
+        match error {
+            OpenError::Replayed { .. } | OpenError::TooOld { .. } => &mut self.esp_replayed,
+            OpenError::BadIcv => &mut self.esp_bad_icv,
+            OpenError::Expired => &mut self.esp_expired,
+            _ => &mut self.esp_malformed,
+        }
+    }
+}

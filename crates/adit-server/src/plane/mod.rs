@@ -1,0 +1,292 @@
+//! The packet path: what a packet needs on its way, and nothing else.
+//!
+//! The control side (peers, tunnels, PPP links) publishes SAs, groups and sessions here; packets
+//! only look them up. Inbound ESP is found by its SPI, never by an outer address. A packet that is
+//! not plain traffic of a session comes back as [`Inbound`] for the control side.
+//!
+//! No allocation and no copy per packet, and no log line.
+
+mod inbound;
+mod outbound;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
+
+use adit_esp::{InboundSa, OutboundSa};
+use adit_link::guard::Addresses;
+use adit_ppp::Framing;
+use adit_wire::Path;
+use hashbrown::HashMap;
+use ipnet::{Ipv4Net, Ipv6Net};
+use prefix_trie::PrefixMap;
+use slab::Slab;
+
+use crate::stats::Stats;
+
+pub(crate) use inbound::Inbound;
+pub(crate) use outbound::Outbound;
+pub use outbound::{HEADROOM, TAILROOM};
+
+/// The UDP port of L2TP (RFC 2661 8.1), on our side always.
+pub(crate) const L2TP_PORT: u16 = 1701;
+
+/// An SA group: the SAs that carry the same selectors of one peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct GroupKey(pub(crate) usize);
+
+/// A session's record on the packet path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SessionKey(pub(crate) usize);
+
+/// An inbound SA with where its packets belong.
+struct Inbounds {
+    sa: InboundSa,
+    group: GroupKey,
+    /// The SA of the same Quick Mode in the other direction.
+    outbound_spi: u32,
+    /// Whether a packet has come through it.
+    used: bool,
+}
+
+/// An outbound SA that may or may not be usable yet.
+struct Outbounds {
+    sa: OutboundSa,
+    /// The peer has shown that it holds the SA: by its last Quick Mode message or by a packet.
+    confirmed: bool,
+}
+
+/// The SAs of one group and where its packets go.
+struct Group {
+    path: Path,
+    /// Oldest first.
+    outbound: Vec<Outbounds>,
+}
+
+/// What the packet path knows of a session.
+pub(crate) struct Record {
+    pub(crate) group: GroupKey,
+    /// The peer's L2TP port inside the SA.
+    pub(crate) remote_port: u16,
+    pub(crate) local_tunnel: u16,
+    pub(crate) local_session: u16,
+    pub(crate) remote_tunnel: u16,
+    pub(crate) remote_session: u16,
+    pub(crate) framing: Framing,
+    pub(crate) addresses: Addresses,
+    pub(crate) ipv4_open: bool,
+    pub(crate) ipv6_open: bool,
+    pub(crate) mtu: u16,
+    pub(crate) mss_v4: u16,
+    pub(crate) mss_v6: u16,
+    pub(crate) rx_packets: u64,
+    pub(crate) rx_bytes: u64,
+    pub(crate) tx_packets: u64,
+    pub(crate) tx_bytes: u64,
+    /// When the peer was last heard inside this session.
+    pub(crate) heard: Instant,
+}
+
+/// The tables of the packet path.
+pub(crate) struct Plane {
+    inbound: HashMap<u32, Inbounds>,
+    groups: Slab<Group>,
+    sessions: Slab<Record>,
+    by_ids: HashMap<(u16, u16), SessionKey>,
+    routes4: PrefixMap<Ipv4Net, SessionKey>,
+    routes6: PrefixMap<Ipv6Net, SessionKey>,
+    /// Source addresses of the ICMP errors that the server makes.
+    own4: Ipv4Addr,
+    own6: Ipv6Addr,
+    pub(crate) stats: Stats,
+}
+
+impl Plane {
+    pub(crate) fn new(own4: Ipv4Addr, own6: Ipv6Addr) -> Self {
+        Self {
+            inbound: HashMap::new(),
+            groups: Slab::new(),
+            sessions: Slab::new(),
+            by_ids: HashMap::new(),
+            routes4: PrefixMap::new(),
+            routes6: PrefixMap::new(),
+            own4,
+            own6,
+            stats: Stats::default(),
+        }
+    }
+
+    pub(crate) fn add_group(&mut self, path: Path) -> GroupKey {
+        GroupKey(self.groups.insert(Group {
+            path,
+            outbound: Vec::new(),
+        }))
+    }
+
+    /// Forgets a group whose SAs have been removed.
+    pub(crate) fn remove_group(&mut self, key: GroupKey) {
+        self.groups.try_remove(key.0);
+    }
+
+    pub(crate) fn path(&self, key: GroupKey) -> Option<Path> {
+        self.groups.get(key.0).map(|group| group.path)
+    }
+
+    pub(crate) fn spi_is_free(&self, spi: u32) -> bool {
+        !self.inbound.contains_key(&spi)
+    }
+
+    pub(crate) fn add_child(
+        &mut self,
+        group: GroupKey,
+        inbound: InboundSa,
+        outbound: OutboundSa,
+        confirmed: bool,
+    ) {
+        let Some(state) = self.groups.get_mut(group.0) else {
+            return;
+        };
+        let outbound_spi = outbound.spi();
+        state.outbound.push(Outbounds {
+            sa: outbound,
+            confirmed,
+        });
+        self.inbound.insert(
+            inbound.spi(),
+            Inbounds {
+                sa: inbound,
+                group,
+                outbound_spi,
+                used: false,
+            },
+        );
+    }
+
+    /// The peer holds the SA of this inbound SPI: the other direction may be used.
+    pub(crate) fn confirm(&mut self, inbound_spi: u32) {
+        if let Some(inbound) = self.inbound.get(&inbound_spi)
+            && let Some(group) = self.groups.get_mut(inbound.group.0)
+        {
+            group.confirm(inbound.outbound_spi);
+        }
+    }
+
+    /// Forgets the SA pair of `inbound_spi`.
+    pub(crate) fn remove_child(&mut self, inbound_spi: u32) {
+        if let Some(inbound) = self.inbound.remove(&inbound_spi)
+            && let Some(group) = self.groups.get_mut(inbound.group.0)
+        {
+            group
+                .outbound
+                .retain(|outbound| outbound.sa.spi() != inbound.outbound_spi);
+        }
+    }
+
+    /// The outbound SPI of the pair that has this inbound SPI.
+    pub(crate) fn outbound_spi(&self, inbound_spi: u32) -> Option<u32> {
+        self.inbound
+            .get(&inbound_spi)
+            .map(|inbound| inbound.outbound_spi)
+    }
+
+    /// When the SA pair of `inbound_spi` must not be used any more.
+    pub(crate) fn hard_expiry(&self, inbound_spi: u32) -> Option<Instant> {
+        self.inbound.get(&inbound_spi)?.sa.expires_at().1
+    }
+
+    /// The newest suite a group sends with, for display.
+    pub(crate) fn suite(&self, key: GroupKey) -> Option<adit_crypto::EspSuite> {
+        let group = self.groups.get(key.0)?;
+        group.outbound.last().map(|outbound| outbound.sa.suite())
+    }
+
+    pub(crate) fn sa_count(&self) -> usize {
+        self.inbound.len()
+            + self
+                .groups
+                .iter()
+                .map(|(_, group)| group.outbound.len())
+                .sum::<usize>()
+    }
+
+    pub(crate) fn add_session(&mut self, record: Record) -> SessionKey {
+        let ids = (record.local_tunnel, record.local_session);
+        let key = SessionKey(self.sessions.insert(record));
+        self.by_ids.insert(ids, key);
+        key
+    }
+
+    pub(crate) fn session(&self, key: SessionKey) -> Option<&Record> {
+        self.sessions.get(key.0)
+    }
+
+    pub(crate) fn session_mut(&mut self, key: SessionKey) -> Option<&mut Record> {
+        self.sessions.get_mut(key.0)
+    }
+
+    pub(crate) fn remove_session(&mut self, key: SessionKey) {
+        if let Some(record) = self.sessions.try_remove(key.0) {
+            self.by_ids
+                .remove(&(record.local_tunnel, record.local_session));
+            if let Some(address) = record.addresses.ipv4 {
+                self.routes4.remove(&Ipv4Net::from(address));
+            }
+            if let Some(prefix) = record.addresses.ipv6 {
+                self.routes6.remove(&prefix);
+            }
+        }
+    }
+
+    pub(crate) fn add_route4(&mut self, to: Ipv4Net, key: SessionKey) {
+        self.routes4.insert(to, key);
+    }
+
+    pub(crate) fn remove_route4(&mut self, to: Ipv4Net) {
+        self.routes4.remove(&to);
+    }
+
+    pub(crate) fn add_route6(&mut self, to: Ipv6Net, key: SessionKey) {
+        self.routes6.insert(to, key);
+    }
+
+    pub(crate) fn remove_route6(&mut self, to: Ipv6Net) {
+        self.routes6.remove(&to);
+    }
+
+    pub(crate) fn route_count(&self) -> usize {
+        self.routes4.len() + self.routes6.len()
+    }
+
+    fn route(&self, destination: IpAddr) -> Option<SessionKey> {
+        match destination {
+            IpAddr::V4(address) => self
+                .routes4
+                .get_lpm(&Ipv4Net::from(address))
+                .map(|(_, key)| *key),
+            IpAddr::V6(address) => self
+                .routes6
+                .get_lpm(&Ipv6Net::from(address))
+                .map(|(_, key)| *key),
+        }
+    }
+}
+
+impl Group {
+    fn confirm(&mut self, outbound_spi: u32) {
+        for outbound in &mut self.outbound {
+            if outbound.sa.spi() == outbound_spi {
+                outbound.confirmed = true;
+            }
+        }
+    }
+
+    /// Addresses for the checksum of an inner UDP header: needed over IPv6 (RFC 8200 8.1), left
+    /// out over IPv4, where RFC 3948 3.1.2 makes a checksum across a NAT worthless anyway.
+    fn checksum_addresses(&self) -> Option<(IpAddr, IpAddr)> {
+        match (self.path.local, self.path.remote) {
+            (SocketAddr::V6(local), SocketAddr::V6(remote)) => {
+                Some(((*local.ip()).into(), (*remote.ip()).into()))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! From an IP packet to the wire: session, MSS, size, then one header after the other, sealed in
+//! place.
+
+use std::time::Instant;
+
+use adit_link::{guard, icmp};
+use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
+use adit_wire::{PacketBuf, Path, Transmit, udp};
+
+use super::{GroupKey, L2TP_PORT, Plane, SessionKey};
+
+/// Bytes that must be free before an IP packet that is handed to the server.
+pub const HEADROOM: usize =
+    adit_esp::HEADROOM + udp::HEADER_LEN + adit_l2tp::DATA_HEADER_LEN + adit_ppp::HEADER_LEN;
+
+/// Bytes that must be free after it.
+pub const TAILROOM: usize = adit_esp::TAILROOM;
+
+/// What became of a packet from TUN.
+#[derive(Debug)]
+pub(crate) enum Outbound {
+    /// It is now a datagram for this path.
+    Sealed(Path),
+    /// Its sender gets this ICMP error, if it may get one.
+    Refused(Option<Vec<u8>>),
+    /// Nothing; it has been counted.
+    Dropped,
+}
+
+impl Plane {
+    /// Takes an IP packet from TUN and makes the datagram of it.
+    pub(crate) fn outbound(&mut self, packet: &mut PacketBuf, now: Instant) -> Outbound {
+        let header = match IpHeader::parse(packet.as_slice()) {
+            Ok(header) => header,
+            Err(_) => {
+                self.stats.ip_malformed += 1;
+                return Outbound::Dropped;
+            }
+        };
+        let Some(key) = self.route(header.destination) else {
+            self.stats.no_route += 1;
+            return Outbound::Refused(icmp::unreachable(packet.as_slice(), self.own4, self.own6));
+        };
+        let Some(record) = self.sessions.get_mut(key.0) else {
+            self.stats.no_route += 1;
+            return Outbound::Dropped;
+        };
+        packet.narrow(0..header.end);
+        if packet.len() > usize::from(record.mtu) {
+            self.stats.too_big += 1;
+            return Outbound::Refused(icmp::too_big(
+                packet.as_slice(),
+                record.mtu,
+                self.own4,
+                self.own6,
+            ));
+        }
+        match guard::clamp(packet.as_mut_slice(), &header, record.mss_v4, record.mss_v6) {
+            Ok(clamped) => self.stats.mss_clamped += u64::from(clamped),
+            Err(_) => {
+                self.stats.ip_malformed += 1;
+                return Outbound::Dropped;
+            }
+        }
+        match self.send_ip(key, packet, header.family(), now) {
+            Some(path) => {
+                self.stats.ip_out += 1;
+                Outbound::Sealed(path)
+            }
+            None => Outbound::Dropped,
+        }
+    }
+
+    /// Frames and seals an IP packet of a session, in place.
+    pub(crate) fn send_ip(
+        &mut self,
+        key: SessionKey,
+        packet: &mut PacketBuf,
+        family: Family,
+        now: Instant,
+    ) -> Option<Path> {
+        let record = self.sessions.get_mut(key.0)?;
+        let bytes = packet.len() as u64;
+        let protocol = match family {
+            Family::V4 => adit_ppp::protocol::IPV4,
+            Family::V6 => adit_ppp::protocol::IPV6,
+        };
+        adit_ppp::prepend_header(packet, protocol, record.framing).ok()?;
+        let path = self.send_frame(key, packet, now)?;
+        let record = self.sessions.get_mut(key.0)?;
+        record.tx_packets += 1;
+        record.tx_bytes += bytes;
+        Some(path)
+    }
+
+    /// A PPP control frame of a session as a datagram.
+    pub(crate) fn send_control(
+        &mut self,
+        key: SessionKey,
+        frame: &[u8],
+        now: Instant,
+    ) -> Option<Transmit> {
+        let mut packet = PacketBuf::from_slice(HEADROOM, frame, TAILROOM);
+        let path = self.send_frame(key, &mut packet, now)?;
+        Some(Transmit {
+            path,
+            payload: packet.as_slice().to_vec(),
+        })
+    }
+
+    /// An L2TP control message to `port` inside the SAs of a group, as a datagram.
+    pub(crate) fn send_l2tp(
+        &mut self,
+        group: GroupKey,
+        port: u16,
+        message: &[u8],
+        now: Instant,
+    ) -> Option<Transmit> {
+        let mut packet = PacketBuf::from_slice(HEADROOM, message, TAILROOM);
+        let path = self.seal(group, port, &mut packet, now)?;
+        Some(Transmit {
+            path,
+            payload: packet.as_slice().to_vec(),
+        })
+    }
+
+    fn send_frame(
+        &mut self,
+        key: SessionKey,
+        packet: &mut PacketBuf,
+        now: Instant,
+    ) -> Option<Path> {
+        let record = self.sessions.get(key.0)?;
+        let (group, port) = (record.group, record.remote_port);
+        adit_l2tp::prepend_data_header(packet, record.remote_tunnel, record.remote_session).ok()?;
+        self.seal(group, port, packet, now)
+    }
+
+    /// Inner UDP and ESP on the newest SA that the peer is known to hold.
+    fn seal(
+        &mut self,
+        key: GroupKey,
+        port: u16,
+        packet: &mut PacketBuf,
+        now: Instant,
+    ) -> Option<Path> {
+        let group = self.groups.get_mut(key.0)?;
+        let addresses = group.checksum_addresses();
+        let usable = group.outbound.iter_mut().rev().find(|outbound| {
+            outbound.confirmed && outbound.sa.expiry(now) != adit_esp::Expiry::Hard
+        });
+        let Some(outbound) = usable else {
+            self.stats.no_sa += 1;
+            return None;
+        };
+        udp::prepend(packet, L2TP_PORT, port, addresses).ok()?;
+        if outbound.sa.seal(packet, ip_protocol::UDP).is_err() {
+            self.stats.no_sa += 1;
+            return None;
+        }
+        Some(group.path)
+    }
+}

@@ -1,0 +1,132 @@
+//! What the server counts. Every packet that is not served is in exactly one of these.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters since the start; plain numbers that the owner exports.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Stats {
+            /// Names and values, in the order of declaration.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// NAT-T keepalives received (RFC 3948 2.3).
+    keepalives,
+    /// Datagrams too short to be anything.
+    runts,
+    /// IKE messages received.
+    ike_messages,
+    /// IKE messages whose header is malformed.
+    ike_malformed,
+    /// IKE messages for cookies that nobody holds.
+    ike_unknown_cookie,
+    /// IKE messages that an SA refused: malformed, out of order, not authentic.
+    ike_refused,
+    /// First messages that were refused: no proposal chosen and the like.
+    ike_exchanges_refused,
+    /// Half-open exchanges dropped for newer ones.
+    ike_half_open_dropped,
+    /// Phase 1 exchanges that ran out of time.
+    ike_half_open_expired,
+    /// Phase 1 exchanges whose peer could not prove the key.
+    ike_authentication_failed,
+    /// Phase 1 exchanges completed.
+    ike_established,
+    /// Quick Modes completed.
+    child_established,
+    /// Quick Modes that failed.
+    child_failed,
+    /// Peers given up by dead peer detection.
+    peers_dead,
+    /// Peers refused because the limit is reached.
+    peers_refused,
+    /// ESP packets with an SPI that nobody holds.
+    esp_unknown_spi,
+    /// ESP packets seen before, or too old for the replay window.
+    esp_replayed,
+    /// ESP packets that failed authentication.
+    esp_bad_icv,
+    /// ESP packets malformed in other ways.
+    esp_malformed,
+    /// ESP packets on an SA past its lifetime.
+    esp_expired,
+    /// Authentic ESP packets that hold something other than UDP to port 1701.
+    esp_foreign,
+    /// Times a peer's address or port moved after an authentic packet.
+    endpoint_moved,
+    /// L2TP messages that could not be decoded.
+    l2tp_malformed,
+    /// L2TP messages for a tunnel or session that is not there, or is another peer's.
+    l2tp_unknown,
+    /// L2TP control messages that a tunnel refused.
+    l2tp_refused,
+    /// Tunnels refused because a limit is reached.
+    tunnels_refused,
+    /// Sessions refused because a limit is reached.
+    sessions_refused,
+    /// PPP frames that could not be decoded.
+    ppp_malformed,
+    /// PPP control frames that a link refused.
+    ppp_refused,
+    /// IP packets in sessions whose network protocol is not open.
+    ip_not_open,
+    /// IP packets that are malformed.
+    ip_malformed,
+    /// IP packets from an address that is not the session's own.
+    ip_spoofed,
+    /// IP packets from one client to another.
+    ip_between_clients,
+    /// IPv6 link packets (ND, DHCPv6) that were refused.
+    link_refused,
+    /// IPv6 link packets answered or taken.
+    link_consumed,
+    /// IP packets carried from clients.
+    ip_in,
+    /// IP packets carried to clients.
+    ip_out,
+    /// SYNs whose MSS was lowered, both directions.
+    mss_clamped,
+    /// Packets from TUN with no session for their destination.
+    no_route,
+    /// Packets from TUN larger than the session's link.
+    too_big,
+    /// Packets that could not be sent because no SA is usable.
+    no_sa,
+    /// Authentication attempts that were accepted.
+    auth_accepted,
+    /// Authentication attempts that were rejected.
+    auth_rejected,
+    /// Sessions that could get no address because a pool is exhausted.
+    pool_exhausted,
+}
+
+/// How many of each thing there are now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Phase 1 exchanges under way.
+    pub half_open: usize,
+    /// ISAKMP SAs.
+    pub ike_sas: usize,
+    /// Authenticated peers.
+    pub peers: usize,
+    /// ESP SAs, both directions.
+    pub esp_sas: usize,
+    /// L2TP tunnels.
+    pub tunnels: usize,
+    /// PPP sessions.
+    pub sessions: usize,
+    /// IPv4 addresses handed out.
+    pub leases_ipv4: usize,
+    /// IPv6 prefixes handed out.
+    pub leases_ipv6: usize,
+    /// Routes to sessions, both families.
+    pub routes: usize,
+}

@@ -1,0 +1,39 @@
+//! What each fuzz target does with its input.
+//!
+//! Targets that feed a machine take a sequence of messages, each behind a 16-bit big-endian length
+//! ([`messages`]). A target fails by panicking, by not ending, or by an assertion of its own.
+
+mod inputs;
+mod ike;
+mod esp;
+mod l2tp;
+mod link;
+mod ppp;
+mod server;
+
+pub use esp::esp_open;
+pub use ike::{ike_initiator, ike_message, ike_responder};
+pub use inputs::messages;
+pub use l2tp::{l2tp_message, l2tp_tunnel};
+pub use link::{ip_packet, link_packet};
+pub use ppp::{ppp_frame, ppp_link};
+pub use server::{server_inside, server_outside};
+
+/// A target: its name, which is also its corpus folder's, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 12] = [
+    ("ike_message", ike_message),
+    ("ike_responder", ike_responder),
+    ("ike_initiator", ike_initiator),
+    ("esp_open", esp_open),
+    ("l2tp_message", l2tp_message),
+    ("l2tp_tunnel", l2tp_tunnel),
+    ("ppp_frame", ppp_frame),
+    ("ppp_link", ppp_link),
+    ("link_packet", link_packet),
+    ("ip_packet", ip_packet),
+    ("server_outside", server_outside),
+    ("server_inside", server_inside),
+];

@@ -1,0 +1,58 @@
+//! IP on a link: the views, the clamp, the errors, and both ends of the IPv6 link.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use adit_crypto::Rng;
+use adit_link::{Host, Router, RouterConfig};
+use adit_link::{guard, icmp};
+use adit_wire::ip::IpHeader;
+use adit_wire::udp::UdpHeader;
+
+use crate::inputs::Clock;
+
+/// Everything that the packet path does with an IP packet.
+pub fn ip_packet(data: &[u8]) {
+    let _ = UdpHeader::parse(data);
+    let Ok(header) = IpHeader::parse(data) else {
+        return;
+    };
+    assert!(data.get(header.payload()).is_some(), "a range outside");
+    let (from4, from6) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+    for error in [
+        icmp::too_big(data, 1280, from4, from6),
+        icmp::unreachable(data, from4, from6),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        assert!(error.len() <= 1280, "an error of {} bytes", error.len());
+        assert!(IpHeader::parse(&error).is_ok(), "an error that does not parse");
+    }
+    let mut packet = data.to_vec();
+    if let Ok(true) = guard::clamp(&mut packet, &header, 1200, 1180) {
+        assert_eq!(guard::clamp(&mut packet, &header, 1200, 1180), Ok(false));
+    }
+}
+
+/// A packet for the link itself, to the router and to the host.
+pub fn link_packet(data: &[u8]) {
+    let Ok(header) = IpHeader::parse(data) else {
+        return;
+    };
+    let mut clock = Clock::new();
+    let mut rng = Rng::from_seed([13; 32]);
+    let prefix = "2001:db8:77:1::/64".parse().expect("a prefix");
+    let config = RouterConfig {
+        dns: vec![Ipv6Addr::LOCALHOST],
+        ..RouterConfig::default()
+    };
+    let mut router = Router::new(config, prefix, 1, 2, clock.now(), &mut rng);
+    let mut host = Host::new(2, 1, clock.now(), &mut rng);
+    let _ = router.handle_packet(data, &header, clock.tick(), &mut rng);
+    router.handle_timeout(clock.tick(), &mut rng);
+    while router.poll_transmit().is_some() {}
+    let _ = host.handle_packet(data, &header, clock.tick(), &mut rng);
+    host.handle_timeout(clock.tick(), &mut rng);
+    while host.poll_transmit().is_some() {}
+    while host.poll_event().is_some() {}
+}

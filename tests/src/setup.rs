@@ -1,0 +1,111 @@
+//! The configurations that tests start from.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use adit_crypto::{BlockCipher, Group, Hash};
+use adit_ike::{Phase1Proposal, Psk};
+use adit_ppp::{AuthMethod, Secret};
+
+use crate::network::Link;
+use crate::world::{User, WorldConfig};
+
+/// The pre-shared key of every world.
+pub const PSK: &str = "a long key that no dictionary holds";
+
+/// A dual-stack server as its operator would set it up, with the cheapest strong group so that
+/// many sessions cost little.
+pub fn server() -> adit_server::Config {
+    adit_server::Config {
+        ike: Arc::new(adit_ike::Config {
+            force_encapsulation: true,
+            ..adit_ike::Config::default()
+        }),
+        psk: Arc::new(Psk::new(PSK)),
+        l2tp: Arc::new(adit_l2tp::Config::default()),
+        ppp: Arc::new(adit_ppp::ServerConfig {
+            mru: 1500,
+            ..adit_ppp::ServerConfig::default()
+        }),
+        ipv4: Some(adit_server::Ipv4Config {
+            pool: "10.77.0.0/16".parse().expect("a net"),
+            dns: vec![Ipv4Addr::new(10, 77, 0, 1)],
+        }),
+        ipv6: Some(adit_server::Ipv6Config {
+            prefix: "2001:db8:77::/48".parse().expect("a net"),
+            client_prefix_length: 64,
+            dns: vec!["2001:db8:77::1".parse().expect("an address")],
+        }),
+        path_mtu: 1500,
+        link_mtu: None,
+        limits: adit_server::Limits::default(),
+    }
+}
+
+/// A client that offers one proposal and logs in as `user` with the password `"pw-" + user`.
+pub fn client(user: &str) -> adit_client::Config {
+    adit_client::Config {
+        ike: Arc::new(adit_ike::Config {
+            phase1: vec![Phase1Proposal {
+                cipher: BlockCipher::Aes256,
+                hash: Hash::Sha2_256,
+                group: Group::Ecp256,
+            }],
+            ..adit_ike::Config::default()
+        }),
+        psk: Arc::new(Psk::new(PSK)),
+        identity: None,
+        l2tp: Arc::new(adit_l2tp::Config::default()),
+        ppp: adit_ppp::ClientConfig {
+            user: user.into(),
+            password: Secret::new(password(user).as_bytes()),
+            allowed: vec![AuthMethod::MsChapV2],
+            mru: 1500,
+            ..adit_ppp::ClientConfig::default()
+        },
+        inner_port: 1701,
+        nat_t_local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4500),
+        path_mtu: 1500,
+    }
+}
+
+/// The password of every test user.
+pub fn password(user: &str) -> String {
+    format!("pw-{user}")
+}
+
+/// Users `user0`, `user1`, ...
+pub fn users(count: usize) -> Vec<User> {
+    (0..count)
+        .map(|index| format!("user{index}"))
+        .map(|name| User {
+            password: password(&name),
+            name,
+        })
+        .collect()
+}
+
+/// A world on a good network.
+pub fn world(seed: u64, user_count: usize) -> WorldConfig {
+    WorldConfig {
+        seed,
+        link: Link::CLEAN,
+        server: server(),
+        users: users(user_count),
+    }
+}
+
+/// A bad network: 20 % loss, duplication and reordering.
+pub const BAD: Link = Link {
+    loss: 20,
+    duplication: 10,
+    delay: Duration::from_millis(20),
+    jitter: Duration::from_millis(150),
+};
+
+/// The address of the client with this number, each in a network of its own.
+pub fn address(index: usize) -> IpAddr {
+    let [_, _, high, low] = (index as u32 + 2).to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(198, 18, high, low))
+}
