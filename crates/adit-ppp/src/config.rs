@@ -142,6 +142,17 @@ impl ClientConfig {
         Self {
             user: user.to_owned(),
             password,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for ClientConfig {
+    /// Everything is wanted and MS-CHAPv2 is allowed, but nobody is named.
+    fn default() -> Self {
+        Self {
+            user: String::new(),
+            password: Secret::new(&[]),
             allowed: vec![AuthMethod::MsChapV2],
             mru: 1400,
             echo: Some(Echo {

@@ -34,19 +34,20 @@ pub enum FrameError {
 /// accept both).
 pub fn split(frame: &[u8]) -> Result<(u16, usize), FrameError> {
     let mut reader = Reader::new(frame);
-    if let Some(&[0xff, control]) = frame.first_chunk::<2>() {
-        if control != 0x03 {
-            return Err(FrameError::Control(control));
+    let mut next = || reader.u8().map_err(|_| FrameError::Truncated);
+    let mut first = next()?;
+    // No protocol number begins with the address (RFC 1661 6.5).
+    if first == 0xff {
+        match next()? {
+            0x03 => first = next()?,
+            control => return Err(FrameError::Control(control)),
         }
-        let _ = reader.u16();
     }
-    let first = reader.u8().map_err(|_| FrameError::Truncated)?;
     // The last byte of a protocol number is odd, all others are even (RFC 1661 2).
     let protocol = if first & 1 == 1 {
         u16::from(first)
     } else {
-        let second = reader.u8().map_err(|_| FrameError::Truncated)?;
-        u16::from_be_bytes([first, second])
+        u16::from_be_bytes([first, next()?])
     };
     Ok((protocol, frame.len().saturating_sub(reader.left())))
 }
@@ -89,11 +90,17 @@ mod tests {
 
     #[test]
     fn cut_and_strange_headers_are_refused() {
-        for cut in [&[][..], &[0xff, 3], &[0xff, 3, 0xc0], &[0xc0], &[0]] {
+        for cut in [
+            &[][..],
+            &[0xff],
+            &[0xff, 3],
+            &[0xff, 3, 0xc0],
+            &[0xc0],
+            &[0],
+        ] {
             assert_eq!(split(cut), Err(FrameError::Truncated), "{cut:?}");
         }
         assert_eq!(split(&[0xff, 0x13, 0x21]), Err(FrameError::Control(0x13)));
-        assert_eq!(split(&[0xff]), Ok((0xff, 1)));
     }
 
     #[test]

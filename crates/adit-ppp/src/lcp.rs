@@ -204,7 +204,16 @@ impl Protocol for Lcp {
         judgement: &mut Judgement<'_>,
         context: &mut Context<'_>,
     ) -> Result<(), Failure> {
-        for option in judgement.options() {
+        let options = judgement.options();
+        let own = options.iter().find(|option| {
+            let magic = option.array().map(u32::from_be_bytes);
+            option.kind == kind::MAGIC && magic.is_some_and(|magic| self.is_own(magic))
+        });
+        if let Some(own) = own {
+            // Nothing else is worth an answer before it is clear whether this is a loop.
+            return self.judge_magic(judgement, *own, context);
+        }
+        for option in options {
             match (option.kind, option.data.len()) {
                 (kind::MRU, 2) => {
                     let mru = option.array().map_or(0, u16::from_be_bytes);
