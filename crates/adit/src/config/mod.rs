@@ -1,0 +1,342 @@
+//! The configuration: a TOML file with the environment over it, checked into [`Config`].
+//!
+//! Each problem is reported with file, line, column, and what to write instead; unknown keys are
+//! errors. No secret ever appears in a report or in Debug output.
+
+mod document;
+mod inner;
+mod layers;
+mod outer;
+mod problem;
+mod proposal;
+mod psk;
+mod server;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod units;
+mod unknown;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use adit_crypto::EspSuite;
+use adit_ike::Phase1Proposal;
+use adit_ppp::AuthMethod;
+use ipnet::{Ipv4Net, Ipv6Net};
+use tracing::Level;
+use zeroize::Zeroizing;
+
+use document::Document;
+use layers::Environment;
+use settings::Settings;
+
+pub(crate) use inner::{is_ula, prefix_fault};
+pub(crate) use problem::{ConfigErrors, Problem, ProblemDto, Severity, line_column, render};
+pub(crate) use server::ServerConfigError;
+
+/// Where the admin socket is unless the configuration says otherwise.
+pub(crate) const DEFAULT_SOCKET: &str = "/run/adit/adit.sock";
+
+/// A configuration that can be used, with what is worth a warning.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file it came from.
+    pub path: PathBuf,
+    /// Warnings only.
+    pub warnings: Vec<Problem>,
+}
+
+/// The whole configuration, checked; every path in it is relative to the working folder at most.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// IKE and ESP.
+    pub ipsec: Ipsec,
+    /// The control connection.
+    pub l2tp: L2tp,
+    /// The PPP link.
+    pub ppp: Ppp,
+    /// IPv4 inside the tunnel, if it is served.
+    pub ipv4: Option<Ipv4>,
+    /// IPv6 inside the tunnel, if it is served.
+    pub ipv6: Option<Ipv6>,
+    /// The link MTU, if it is fixed and not computed.
+    pub mtu: Option<u16>,
+    /// The users file.
+    pub users_file: PathBuf,
+    /// The admin socket.
+    pub admin_socket: PathBuf,
+    /// What is logged.
+    pub log_level: Level,
+    /// Name of the TUN interface; `%d` becomes a number.
+    pub tun_name: String,
+    /// Bounds on what peers can make the server hold.
+    pub limits: adit_server::Limits,
+}
+
+/// `[listen]`.
+#[derive(Debug)]
+pub(crate) struct Listen {
+    /// Each is bound in its own family.
+    pub addresses: Vec<IpAddr>,
+    /// UDP port of IKE.
+    pub ike_port: u16,
+    /// UDP port of IKE and ESP behind NAT.
+    pub nat_t_port: u16,
+}
+
+/// `[ipsec]`.
+#[derive(Debug)]
+pub(crate) struct Ipsec {
+    /// The pre-shared key.
+    pub psk: Secret,
+    /// Phase 1 proposals in order of preference.
+    pub ike: Vec<Phase1Proposal>,
+    /// ESP suites in order of preference.
+    pub esp: Vec<EspSuite>,
+    /// The longest life of an ISAKMP SA.
+    pub ike_lifetime: Duration,
+    /// The longest life of an ESP SA.
+    pub esp_lifetime: Duration,
+    /// The most bytes under one ESP SA.
+    pub esp_lifetime_bytes: Option<u64>,
+    /// Dead peer detection.
+    pub dpd: Option<Dpd>,
+    /// ESP in UDP even where no NAT is found.
+    pub force_encapsulation: bool,
+}
+
+/// `[ipsec.dpd]`.
+#[derive(Debug)]
+pub(crate) struct Dpd {
+    /// Silence before the first question.
+    pub idle: Duration,
+    /// Between questions.
+    pub retry: Duration,
+    /// Questions before the peer is given up.
+    pub tries: u32,
+}
+
+/// `[l2tp]`.
+#[derive(Debug)]
+pub(crate) struct L2tp {
+    /// Silence before a HELLO.
+    pub hello: Option<Duration>,
+    /// The host name told to peers.
+    pub host_name: String,
+}
+
+/// `[ppp]`.
+#[derive(Debug)]
+pub(crate) struct Ppp {
+    /// Methods in order of preference.
+    pub auth: Vec<AuthMethod>,
+    /// The most that a session announces as its MRU; the server lowers it where the encapsulation
+    /// leaves less room. `None` leaves it all to the server.
+    pub mru: Option<u16>,
+    /// LCP echo.
+    pub echo: Option<Echo>,
+}
+
+/// `[ppp.echo]`.
+#[derive(Debug)]
+pub(crate) struct Echo {
+    /// Between requests on a silent link.
+    pub interval: Duration,
+    /// Unanswered requests before the link is given up.
+    pub failures: u32,
+}
+
+/// `[ipv4]`.
+#[derive(Debug)]
+pub(crate) struct Ipv4 {
+    /// Clients' addresses.
+    pub pool: Ipv4Net,
+    /// Resolvers.
+    pub dns: Vec<Ipv4Addr>,
+    /// Whether clients reach the internet under the server's address.
+    pub masquerade: bool,
+}
+
+/// `[ipv6]`.
+#[derive(Debug)]
+pub(crate) struct Ipv6 {
+    /// Clients' prefixes are cut out of this one.
+    pub prefix: Ipv6Net,
+    /// Length of a client's prefix.
+    pub client_prefix_length: u8,
+    /// Resolvers.
+    pub dns: Vec<Ipv6Addr>,
+}
+
+/// A secret text, wiped when dropped and hidden in Debug output.
+#[derive(Clone)]
+pub(crate) struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes a secret over.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The secret itself.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        adit_crypto::constant_time_eq(self.0.as_bytes(), other.0.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Reads and checks the file at `path` with the process's environment over it.
+pub(crate) fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
+    load_with(path, std::env::vars_os())
+}
+
+/// [`load`] with an environment of the caller's.
+pub(crate) fn load_with(
+    path: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, ConfigErrors> {
+    let text = read(path)?;
+    let environment = Environment::new(environment);
+    let document = Document::parse(path, &text).map_err(|problem| ConfigErrors {
+        problems: vec![problem],
+    })?;
+    let merged = layers::merge(&text, &environment)
+        .map_err(|error| plain(format!("{}: {error}", path.display()), "correct the value"))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut settings = Settings::new(&document, &environment, merged);
+    let config = read_config(&mut settings, folder);
+    let problems = settings.finish();
+    let fatal = problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
+    match config {
+        Some(config) if !fatal => Ok(Loaded {
+            config,
+            path: path.to_owned(),
+            warnings: problems,
+        }),
+        _ => Err(ConfigErrors { problems }),
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigErrors> {
+    let shown = path.display();
+    std::fs::read(path)
+        .map_err(|error| {
+            let help = match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    "name another file with --config, or let `adit quickstart` make one"
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    "run adit as the owner of the file, or root"
+                }
+                _ => "name another file with --config",
+            };
+            plain(format!("cannot read {shown}: {error}"), help)
+        })
+        .and_then(|bytes| {
+            String::from_utf8(bytes)
+                .map_err(|_| plain(format!("{shown} is not UTF-8"), "save it as UTF-8 text"))
+        })
+}
+
+fn plain(message: String, help: &str) -> ConfigErrors {
+    ConfigErrors {
+        problems: vec![Problem {
+            severity: Severity::Error,
+            message,
+            help: help.to_owned(),
+            place: None,
+        }],
+    }
+}
+
+// Reads everything, so that all keys are known and all problems found, then gives a configuration
+// if there is one to give.
+fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Option<Config> {
+    let listen = outer::listen(settings);
+    let ipsec = outer::ipsec(settings, folder);
+    let l2tp = outer::l2tp(settings);
+    let (ipv4, ipv6) = inner::networks(settings);
+    let mtu = inner::mtu(settings, ipv6.is_some());
+    let ppp = inner::ppp(settings, ipv6.is_some());
+    let users_file = folder.join(users_file(settings));
+    let admin_socket = folder.join(admin_socket(settings));
+    let log_level = inner::log_level(settings);
+    let tun_name = inner::tun_name(settings);
+    let limits = inner::limits(settings);
+    Some(Config {
+        listen,
+        ipsec: ipsec?,
+        l2tp,
+        ppp,
+        ipv4,
+        ipv6,
+        mtu,
+        users_file,
+        admin_socket,
+        log_level,
+        tun_name,
+        limits,
+    })
+}
+
+fn users_file(settings: &mut Settings<'_>) -> String {
+    settings
+        .text("users.file")
+        .unwrap_or_else(|| "users.toml".to_owned())
+}
+
+fn admin_socket(settings: &mut Settings<'_>) -> String {
+    settings
+        .text("admin.socket")
+        .unwrap_or_else(|| DEFAULT_SOCKET.to_owned())
+}
+
+/// The two paths that other commands than the server need.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    /// The users file.
+    pub users_file: PathBuf,
+    /// The admin socket.
+    pub admin_socket: PathBuf,
+}
+
+/// Reads only the paths, so that a server can be asked and a user added while the rest of the
+/// configuration is broken.
+pub(crate) fn paths(path: &Path) -> Result<Paths, ConfigErrors> {
+    let text = read(path)?;
+    let environment = Environment::new(std::env::vars_os());
+    let document = Document::parse(path, &text).map_err(|problem| ConfigErrors {
+        problems: vec![problem],
+    })?;
+    let merged = layers::merge(&text, &environment)
+        .map_err(|error| plain(format!("{}: {error}", path.display()), "correct the value"))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut settings = Settings::new(&document, &environment, merged);
+    Ok(Paths {
+        users_file: folder.join(users_file(&mut settings)),
+        admin_socket: folder.join(admin_socket(&mut settings)),
+    })
+}

@@ -1,0 +1,101 @@
+//! From the operator's settings to what the protocol crates take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Config;
+
+/// The largest outer packet that is assumed to reach every client, in bytes of IP.
+const PATH_MTU: u16 = 1500;
+/// The most that a session announces unless `ppp.mru` says otherwise: what Windows asks for.
+const MRU: u16 = 1400;
+
+/// Why a configuration makes no server. [`load`](super::load) never gives one of these.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerConfigError {
+    /// Neither family is served.
+    #[error("neither IPv4 nor IPv6 is served. Set ipv4.pool or ipv6.prefix")]
+    NothingToServe,
+    /// No proposal, so no client could ever agree.
+    #[error("no proposal is allowed. Leave {0} out for the default")]
+    NoProposal(&'static str),
+}
+
+impl Config {
+    /// The server's configuration.
+    pub(crate) fn server(&self) -> Result<adit_server::Config, ServerConfigError> {
+        self.judge()?;
+        let ike = adit_ike::Config {
+            phase1: self.ipsec.ike.clone(),
+            esp: self.ipsec.esp.clone(),
+            phase1_lifetime: self.ipsec.ike_lifetime,
+            esp_lifetime: adit_ike::SaLifetime {
+                seconds: self.ipsec.esp_lifetime,
+                kilobytes: self.ipsec.esp_lifetime_bytes.map(|bytes| bytes / 1024),
+            },
+            dpd: self.ipsec.dpd.as_ref().map(|dpd| adit_ike::Dpd {
+                idle: dpd.idle,
+                retry: dpd.retry,
+                tries: dpd.tries,
+            }),
+            nat_t: true,
+            force_encapsulation: self.ipsec.force_encapsulation,
+            ..adit_ike::Config::default()
+        };
+        let l2tp = adit_l2tp::Config {
+            host_name: self.l2tp.host_name.clone(),
+            hello_idle: self.l2tp.hello.unwrap_or(Duration::ZERO),
+            ..adit_l2tp::Config::default()
+        };
+        let ppp = adit_ppp::ServerConfig {
+            auth: self.ppp.auth.clone(),
+            name: self.l2tp.host_name.clone(),
+            mru: self.mru(),
+            echo: self.ppp.echo.as_ref().map(|echo| adit_ppp::Echo {
+                interval: echo.interval,
+                failures: echo.failures,
+            }),
+            ..adit_ppp::ServerConfig::default()
+        };
+        Ok(adit_server::Config {
+            ike: Arc::new(ike),
+            psk: Arc::new(adit_ike::Psk::new(self.ipsec.psk.expose().as_bytes())),
+            l2tp: Arc::new(l2tp),
+            ppp: Arc::new(ppp),
+            ipv4: self.ipv4.as_ref().map(|ipv4| adit_server::Ipv4Config {
+                pool: ipv4.pool,
+                dns: ipv4.dns.clone(),
+            }),
+            ipv6: self.ipv6.as_ref().map(|ipv6| adit_server::Ipv6Config {
+                prefix: ipv6.prefix,
+                client_prefix_length: ipv6.client_prefix_length,
+                dns: ipv6.dns.clone(),
+            }),
+            path_mtu: PATH_MTU,
+            link_mtu: self.mtu,
+            limits: self.limits,
+        })
+    }
+
+    fn judge(&self) -> Result<(), ServerConfigError> {
+        if self.ipv4.is_none() && self.ipv6.is_none() {
+            return Err(ServerConfigError::NothingToServe);
+        }
+        if self.ipsec.ike.is_empty() {
+            return Err(ServerConfigError::NoProposal("ipsec.ike"));
+        }
+        if self.ipsec.esp.is_empty() {
+            return Err(ServerConfigError::NoProposal("ipsec.esp"));
+        }
+        Ok(())
+    }
+
+    // A fixed MTU bounds what clients may send as well.
+    fn mru(&self) -> u16 {
+        match (self.ppp.mru, self.mtu) {
+            (Some(mru), _) => mru,
+            (None, Some(mtu)) => mtu,
+            (None, None) => MRU,
+        }
+    }
+}

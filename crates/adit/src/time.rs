@@ -1,0 +1,64 @@
+//! Points in time as text, in UTC (RFC 3339).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// "2026-11-21T02:46:45Z".
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    format!("{}Z", to_seconds(since_epoch(time)))
+}
+
+/// "2026-11-21T02:46:45.123Z".
+pub(crate) fn rfc3339_millis(time: SystemTime) -> String {
+    let since = since_epoch(time);
+    format!("{}.{:03}Z", to_seconds(since), since.subsec_millis())
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn to_seconds(since: Duration) -> String {
+    let seconds = since.as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date(days);
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}
+
+// Gregorian date of a day since 1970-01-01. Years are counted from 1 March, so that the leap day
+// is the last of its year, and in eras of 400 years, which all have 146,097 days.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_gregorian() {
+        let show = |seconds| rfc3339(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(show(0), "1970-01-01T00:00:00Z");
+        assert_eq!(show(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(show(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(show(951_868_800), "2000-03-01T00:00:00Z");
+        assert_eq!(show(1_795_229_205), "2026-11-21T02:46:45Z");
+        assert_eq!(show(4_107_542_400), "2100-03-01T00:00:00Z");
+        let time = UNIX_EPOCH + Duration::from_millis(1_795_229_205_007);
+        assert_eq!(rfc3339_millis(time), "2026-11-21T02:46:45.007Z");
+    }
+}
