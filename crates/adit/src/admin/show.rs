@@ -51,7 +51,7 @@ fn or_none(net: Option<impl Display>) -> String {
     net.map_or_else(|| "not served".to_owned(), |net| net.to_string())
 }
 
-/// One block per session: all of it matters when something is wrong, and no terminal is so wide.
+/// One row per session with what is asked for most; `--json` has the rest.
 pub(super) fn sessions(sessions: &[Session]) -> String {
     if sessions.is_empty() {
         return "no sessions\n".to_owned();
