@@ -15,7 +15,7 @@ use crate::machine::{IkeSa, Role};
 impl IkeSa {
     /// HASH_I or HASH_R of RFC 2409 section 5, over the identification of the end that `initiator`
     /// names.
-    fn phase1_hash(&self, initiator: bool, id: &[u8]) -> Option<Digest> {
+    pub(crate) fn phase1_hash(&self, initiator: bool, id: &[u8]) -> Option<Digest> {
         let (negotiation, keys) = (self.negotiation.as_ref()?, self.keys.as_ref()?);
         let Negotiation {
             public_i,

@@ -257,16 +257,16 @@ impl IkeSa {
             .map(|quick| quick.message_id)
     }
 
-    /// A peer's refusal of a Quick Mode that this end started; false if it is about none.
+    /// A peer's refusal of what this end sent last in a Quick Mode; false if it is about none.
     pub(crate) fn quick_refused(&mut self, received: &Notify<'_>) -> bool {
-        let waiting = |quick: &&Quick| matches!(quick.stage, Stage::Sent1);
+        let waiting = |quick: &&Quick| matches!(quick.stage, Stage::Sent1 | Stage::Sent2);
         let spi = received.spi.try_into().ok().map(u32::from_be_bytes);
-        let named = self
-            .quick
-            .iter()
-            .filter(waiting)
-            .find(|quick| quick.inbound_spi == spi);
-        // Peers name their own SPI, or none; with a single candidate there is no doubt.
+        let is_named = |quick: &&Quick| {
+            let theirs = quick.chosen.as_ref().map(|chosen| chosen.peer_spi);
+            spi.is_some() && (quick.inbound_spi == spi || theirs == spi)
+        };
+        let named = self.quick.iter().filter(waiting).find(is_named);
+        // Peers name any SPI, or none; with a single candidate there is no doubt.
         let mut all = self.quick.iter().filter(waiting);
         let only = all.next().filter(|_| all.next().is_none());
         let Some(message_id) = named.or(only).map(|quick| quick.message_id) else {

@@ -334,3 +334,16 @@ impl IkeSa {
         Ok(())
     }
 }
+
+#[cfg(test)]
+impl IkeSa {
+    /// The message ID and IV of the Quick Mode that waits for message 3, and the HASH(3) that it
+    /// waits for.
+    pub(crate) fn hash3_expected(&self) -> (u32, crate::crypt::Iv, Vec<u8>) {
+        let quick = self.quick.iter().find(|quick| quick.stage == Stage::Sent2);
+        let (quick, keys) = quick.zip(self.keys.as_ref()).unwrap();
+        let id = quick.message_id.to_be_bytes();
+        let hash = keys.hash(&[&[0], &id, &quick.nonce_i, &quick.nonce_r]);
+        (quick.message_id, quick.iv, hash.to_vec())
+    }
+}

@@ -2,6 +2,7 @@
 //! link that may lose, repeat, delay and translate.
 
 mod dead_peer;
+mod forged;
 mod formulas;
 mod hostile;
 mod link;

@@ -290,6 +290,7 @@ fn valid_esp_confirms_as_message_3_does() {
     let mut pair = Pair::established(Config::default(), Config::default());
     pair.start_quick(true, false);
     // Messages 1 and 2 pass, message 3 is lost.
+    let before = pair.log.len();
     pair.run(Duration::from_millis(15));
     pair.cut = true;
     pair.run(Duration::from_millis(100));
@@ -304,4 +305,25 @@ fn valid_esp_confirms_as_message_3_does() {
     pair.seconds(60);
     assert!(pair.server.has(confirmed));
     assert!(pair.server.failures().is_empty());
+}
+
+#[test]
+fn a_refusal_of_message_2_ends_the_quick_mode() {
+    let mut pair = Pair::established(Config::default(), Config::default());
+    pair.start_quick(true, false);
+    pair.run(Duration::from_millis(15));
+    let child = pair.server.children()[0].clone();
+    pair.cut = true;
+    pair.run(Duration::from_millis(20));
+    pair.cut = false;
+    let Host { sa, rng, .. } = &mut pair.client;
+    let spi = child.outbound_spi.to_be_bytes();
+    sa.as_mut().unwrap().inform_notify(3, &spi, 14, &[], rng);
+    pair.seconds(1);
+    assert!(pair.server.has(|event| matches!(
+        event,
+        Event::ChildFailed { inbound_spi: Some(spi), reason: ChildFailure::Refused { notify: 14 } }
+            if *spi == child.inbound_spi
+    )));
+    assert_eq!(pair.server.sa().stats().retransmitted, 0);
 }
