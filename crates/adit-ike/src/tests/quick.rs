@@ -297,11 +297,12 @@ fn valid_esp_confirms_as_message_3_does() {
     let spi = pair.server.children()[0].inbound_spi;
     let confirmed = |event: &Event| matches!(event, Event::ChildConfirmed { inbound_spi } if *inbound_spi == spi);
     assert!(!pair.server.has(confirmed));
-    pair.server
-        .sa
-        .as_mut()
-        .unwrap()
-        .confirm_child(spi, pair.now);
+    let now = pair.now;
+    pair.server.sa().confirm_child(spi, now);
+    // A late repetition of message 1 is still answered.
+    let (_, first) = pair.log[before].clone();
+    pair.deliver(true, first);
+    assert_eq!(pair.server.sa().stats().answers_resent, 1);
     pair.seconds(60);
     assert!(pair.server.has(confirmed));
     assert!(pair.server.failures().is_empty());
