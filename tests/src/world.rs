@@ -273,8 +273,20 @@ impl World {
         let mut buf = PacketBuf::from_slice(adit_client::HEADROOM, packet, adit_client::TAILROOM);
         if let Some(path) = self.clients[id.0].client.handle_tun(&mut buf) {
             let payload = buf.as_slice().to_vec();
-            self.from_client(id, path, payload);
+            self.send_from_client(id, path, payload);
         }
+    }
+
+    /// Sends any bytes from a client as an L2TP message inside its SA.
+    pub fn send_l2tp(&mut self, id: ClientId, message: &[u8]) {
+        self.clients[id.0].client.inject_l2tp(message);
+        self.drain_client(id);
+    }
+
+    /// Sends any bytes from a client as a PPP frame of its session.
+    pub fn send_frame(&mut self, id: ClientId, frame: &[u8]) {
+        self.clients[id.0].client.inject_frame(frame);
+        self.drain_client(id);
     }
 
     /// Puts any datagram on the wire, as an attacker would.
@@ -431,11 +443,11 @@ impl World {
     pub fn to_tun(&mut self, packet: &[u8]) {
         let mut buf = PacketBuf::from_slice(adit_server::HEADROOM, packet, adit_server::TAILROOM);
         if let Some(path) = self.server.handle_tun(&mut buf, self.now) {
-            self.from_server(path, buf.as_slice().to_vec());
+            self.send_from_server(path, buf.as_slice().to_vec());
         }
     }
 
-    fn from_server(&mut self, path: Path, payload: Vec<u8>) {
+    fn send_from_server(&mut self, path: Path, payload: Vec<u8>) {
         let datagram = Datagram {
             from: path.local,
             to: path.remote,
@@ -444,7 +456,7 @@ impl World {
         self.network.send(datagram, self.now, &mut self.rng);
     }
 
-    fn from_client(&mut self, id: ClientId, path: Path, payload: Vec<u8>) {
+    fn send_from_client(&mut self, id: ClientId, path: Path, payload: Vec<u8>) {
         let from = match &mut self.clients[id.0].nat {
             Some(nat) => nat.outward(path.local),
             None => path.local,
@@ -460,7 +472,7 @@ impl World {
     fn drain_server(&mut self) {
         loop {
             if let Some(transmit) = self.server.poll_transmit() {
-                self.from_server(transmit.path, transmit.payload);
+                self.send_from_server(transmit.path, transmit.payload);
             } else if let Some(job) = self.server.poll_job() {
                 self.server.handle_job(job.run(), self.now);
             } else if let Some(ServerEvent::Authenticate {
@@ -488,7 +500,7 @@ impl World {
         loop {
             let end = &mut self.clients[id.0];
             if let Some(transmit) = end.client.poll_transmit() {
-                self.from_client(id, transmit.path, transmit.payload);
+                self.send_from_client(id, transmit.path, transmit.payload);
             } else if let Some(job) = end.client.poll_job() {
                 end.client.handle_job(job.run(), self.now);
             } else if let Some(event) = end.client.poll_event() {

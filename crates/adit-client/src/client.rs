@@ -278,6 +278,17 @@ impl Client {
         self.sas.inbound_spis()
     }
 
+    /// Sends any bytes as an L2TP message inside the SA: to try a server with what no real client
+    /// would send.
+    pub fn inject_l2tp(&mut self, message: &[u8]) {
+        self.send(message, false);
+    }
+
+    /// Sends any bytes as a PPP frame of the session, likewise.
+    pub fn inject_frame(&mut self, frame: &[u8]) {
+        self.send(frame, true);
+    }
+
     /// Ends the connection as built-in clients do: PPP Terminate-Request, CDN and StopCCN, then
     /// Deletes. [`Event::Down`] tells when everything has been said.
     pub fn close(&mut self, now: Instant) {

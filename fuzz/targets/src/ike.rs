@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use adit_crypto::{BlockCipher, Group, Hash, Rng};
-use adit_ike::codec::{Delete, Notification, Payloads, SaPayload, parse_nat_oa};
+use adit_ike::codec::{Delete, Notify, Payloads, SecurityAssociation, parse_nat_oa};
 use adit_ike::{Config, Event, IdValue, IkeSa, Phase1Proposal, Psk, Selector, parse_header};
 use adit_wire::{Channel, Path};
 
@@ -20,14 +20,14 @@ pub fn ike_message(data: &[u8]) {
     };
     for payload in payloads.iter() {
         let body = payload.body;
-        if let Ok(sa) = SaPayload::parse(body) {
+        if let Ok(sa) = SecurityAssociation::parse(body) {
             let _ = sa.write();
         }
         if let Ok(selector) = Selector::parse(body) {
             let _ = selector.to_string();
             assert_eq!(Selector::parse(&selector.write()).as_ref(), Ok(&selector));
         }
-        let _ = Notification::parse(body);
+        let _ = Notify::parse(body);
         let _ = Delete::parse(body);
         let _ = parse_nat_oa(body);
     }
@@ -75,7 +75,12 @@ fn drive(sa: &mut IkeSa, clock: &Clock, rng: &mut Rng) {
     }
 }
 
-fn feed<'a>(sa: &mut IkeSa, input: impl Iterator<Item = &'a [u8]>, clock: &mut Clock, rng: &mut Rng) {
+fn feed<'a>(
+    sa: &mut IkeSa,
+    input: impl Iterator<Item = &'a [u8]>,
+    clock: &mut Clock,
+    rng: &mut Rng,
+) {
     drive(sa, clock, rng);
     for message in input {
         // The cookies are right, so that the message gets past the first look.

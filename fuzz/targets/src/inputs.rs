@@ -22,6 +22,10 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "virtual time needs one real instant to start from"
+    )]
     pub(crate) fn new() -> Self {
         Self {
             now: Instant::now(),

@@ -3,9 +3,9 @@
 //! Targets that feed a machine take a sequence of messages, each behind a 16-bit big-endian length
 //! ([`messages`]). A target fails by panicking, by not ending, or by an assertion of its own.
 
-mod inputs;
-mod ike;
 mod esp;
+mod ike;
+mod inputs;
 mod l2tp;
 mod link;
 mod ppp;

@@ -26,7 +26,10 @@ pub fn ip_packet(data: &[u8]) {
     .flatten()
     {
         assert!(error.len() <= 1280, "an error of {} bytes", error.len());
-        assert!(IpHeader::parse(&error).is_ok(), "an error that does not parse");
+        assert!(
+            IpHeader::parse(&error).is_ok(),
+            "an error that does not parse"
+        );
     }
     let mut packet = data.to_vec();
     if let Ok(true) = guard::clamp(&mut packet, &header, 1200, 1180) {

@@ -53,5 +53,8 @@ pub fn server_inside(data: &[u8]) {
     let before = world.state(bystander).echoes6;
     world.ping(bystander);
     world.run_for(Duration::from_secs(2));
-    assert!(world.state(bystander).echoes6 > before, "the other session died");
+    assert!(
+        world.state(bystander).echoes6 > before,
+        "the other session died"
+    );
 }

@@ -319,7 +319,7 @@ impl Server {
         let verdict = match decision {
             Decision::Reject(reason) => {
                 self.plane.stats.auth_rejected += 1;
-                tracing::warn!(session = %session.id, user, peer = %peer, %reason, "authentication rejected");
+                tracing::debug!(session = %session.id, user, peer = %peer, %reason, "authentication rejected");
                 Verdict::Reject { reason }
             }
             Decision::Accept { success_message } => {

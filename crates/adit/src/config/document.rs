@@ -123,7 +123,7 @@ pub(super) fn join(prefix: &str, key: &str) -> String {
 // A PSK may stand under a mistyped key or in the wrong table: whatever sounds like a secret is
 // one, and so is anything in [ipsec] that is not known to be harmless.
 fn is_secret(key: &str, root: &DeTable<'_>) -> bool {
-    const HARMLESS: [&str; 9] = [
+    const HARMLESS: [&str; 8] = [
         "ipsec.ike",
         "ipsec.esp",
         "ipsec.legacy",
@@ -131,7 +131,6 @@ fn is_secret(key: &str, root: &DeTable<'_>) -> bool {
         "ipsec.ike-lifetime",
         "ipsec.esp-lifetime",
         "ipsec.esp-lifetime-bytes",
-        "ipsec.force-encapsulation",
         "ipsec.dpd",
     ];
     let under = |parent: &str| {

@@ -109,8 +109,6 @@ pub(crate) struct Ipsec {
     pub esp_lifetime_bytes: Option<u64>,
     /// Dead peer detection.
     pub dpd: Option<Dpd>,
-    /// ESP in UDP even where no NAT is found.
-    pub force_encapsulation: bool,
 }
 
 /// `[ipsec.dpd]`.

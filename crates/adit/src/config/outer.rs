@@ -123,7 +123,6 @@ pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Option<Ipsec>
     let idle = settings.duration_or_off("ipsec.dpd.idle", 2 * MINUTE, 5 * SECOND..=HOUR);
     let retry = settings.duration("ipsec.dpd.retry", 15 * SECOND, SECOND..=10 * MINUTE);
     let tries = settings.number("ipsec.dpd.tries", 8, 1..=100);
-    let force_encapsulation = settings.flag("ipsec.force-encapsulation", false);
     Some(Ipsec {
         psk: psk?,
         ike,
@@ -132,7 +131,6 @@ pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Option<Ipsec>
         esp_lifetime,
         esp_lifetime_bytes,
         dpd: idle.map(|idle| Dpd { idle, retry, tries }),
-        force_encapsulation,
     })
 }
 

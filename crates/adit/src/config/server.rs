@@ -7,8 +7,9 @@ use super::Config;
 
 /// The largest outer packet that is assumed to reach every client, in bytes of IP.
 const PATH_MTU: u16 = 1500;
-/// The most that a session announces unless `ppp.mru` says otherwise: what Windows asks for.
-const MRU: u16 = 1400;
+/// The most that a session announces unless `ppp.mru` says otherwise; the server lowers it to what
+/// the encapsulation carries.
+const MRU: u16 = 1500;
 
 /// Why a configuration makes no server. [`load`](super::load) never gives one of these.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +40,8 @@ impl Config {
                 tries: dpd.tries,
             }),
             nat_t: true,
-            force_encapsulation: self.ipsec.force_encapsulation,
+            // ESP travels in UDP only, so every client is to agree on that.
+            force_encapsulation: true,
             ..adit_ike::Config::default()
         };
         let l2tp = adit_l2tp::Config {

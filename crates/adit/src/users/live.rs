@@ -78,18 +78,18 @@ impl Users {
                 nt_hash: Some(NtHash::from_bytes([0; 16])),
             };
             let _ = attempt.verify(&nobody);
-            tracing::info!(user = name, %peer, method, "login refused: no such user");
+            tracing::warn!(user = name, %peer, method, "login refused: no such user");
             return Decision::Reject(RejectReason::BadCredentials);
         };
         match attempt.verify(&user.credential) {
             // Only who knows the password learns that the account is disabled.
             Verified::Accepted { .. } if user.disabled => {
-                tracing::info!(user = name, %peer, method, "login refused: the user is disabled");
+                tracing::warn!(user = name, %peer, method, "login refused: the user is disabled");
                 Decision::Reject(RejectReason::Disabled)
             }
             Verified::Accepted { success_message } => Decision::Accept { success_message },
             Verified::Rejected => {
-                tracing::info!(user = name, %peer, method, "login refused: wrong password");
+                tracing::warn!(user = name, %peer, method, "login refused: wrong password");
                 Decision::Reject(RejectReason::BadCredentials)
             }
             Verified::Unsupported => {

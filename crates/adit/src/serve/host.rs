@@ -1,0 +1,123 @@
+//! What the server needs of its host: sockets, TUN, addresses, forwarding, masquerade. Dropping it
+//! puts the host back as it was.
+
+use std::net::SocketAddr;
+
+use adit_io::host::{Forwarding, Restore, enable_forwarding};
+use adit_io::masquerade::Masquerade;
+use adit_io::netlink::Netlink;
+use adit_io::tun::Tun;
+use adit_io::udp::UdpSocket;
+use adit_wire::ip::Family;
+use adit_wire::{Channel, Path};
+use ipnet::IpNet;
+
+use super::ServeError;
+use crate::config::Config;
+
+/// Our nftables table.
+const TABLE: &str = "adit";
+
+/// The largest packet on the TUN interface. Sessions carry less; the server tells senders so.
+const TUN_MTU: u16 = 1500;
+
+/// The host's part of a running server.
+pub(super) struct Host {
+    pub(super) sockets: Vec<Socket>,
+    pub(super) tun: Tun,
+    _masquerade: Option<Masquerade>,
+    _forwarding: Restore,
+}
+
+/// A bound socket and the channel it serves.
+pub(super) struct Socket {
+    pub(super) channel: Channel,
+    pub(super) socket: UdpSocket,
+}
+
+impl Host {
+    pub(super) async fn set_up(config: &Config, addresses: &[IpNet]) -> Result<Self, ServeError> {
+        let listen = &config.listen;
+        let mut sockets = Vec::new();
+        for address in &listen.addresses {
+            for (channel, port) in [
+                (Channel::Ike, listen.ike_port),
+                (Channel::NatT, listen.nat_t_port),
+            ] {
+                let socket = UdpSocket::bind(SocketAddr::new(*address, port))?;
+                sockets.push(Socket { channel, socket });
+            }
+        }
+        let tun = Tun::create(&config.tun_name, TUN_MTU)?;
+        let netlink = Netlink::new()
+            .await
+            .map_err(super::system("cannot open netlink"))?;
+        accept_own_errors(tun.name());
+        netlink.up(tun.index()).await?;
+        for address in addresses {
+            netlink.add_address(tun.index(), *address).await?;
+        }
+        let forwarding = forwarding(config, &netlink).await?;
+        let masquerade = match &config.ipv4 {
+            Some(ipv4) if ipv4.masquerade => {
+                Some(Masquerade::install(TABLE, ipv4.pool, tun.name())?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            sockets,
+            tun,
+            _masquerade: masquerade,
+            _forwarding: forwarding,
+        })
+    }
+
+    /// The socket that a path's datagrams leave by.
+    pub(super) fn socket_for(&self, path: &Path) -> Option<&UdpSocket> {
+        let fits = |socket: &&Socket| {
+            let bound = socket.socket.local_addr();
+            socket.channel == path.channel
+                && bound.is_ipv4() == path.local.is_ipv4()
+                && (bound.ip().is_unspecified() || bound.ip() == path.local.ip())
+        };
+        self.sockets.iter().find(fits).map(|socket| &socket.socket)
+    }
+
+    /// Every bound address, for the log.
+    pub(super) fn listening(&self) -> String {
+        let addresses = self.sockets.iter();
+        let names: Vec<_> = addresses
+            .map(|socket| socket.socket.local_addr().to_string())
+            .collect();
+        names.join(" ")
+    }
+}
+
+/// ICMP errors that the server makes come out of TUN with the server's own address as source,
+/// which the kernel takes for forged unless told otherwise. Clients cannot use it: their source
+/// addresses are checked before TUN.
+fn accept_own_errors(tun: &str) {
+    let key = format!("net.ipv4.conf.{tun}.accept_local");
+    if let Err(error) = adit_io::host::write(&key, "1") {
+        tracing::warn!(%error, "cannot set {key} to 1: hosts behind the server get no \"fragmentation needed\" errors from it");
+    }
+}
+
+async fn forwarding(config: &Config, netlink: &Netlink) -> Result<Restore, ServeError> {
+    let uplink = netlink.default_route(Family::V6).await?;
+    let wanted = Forwarding {
+        ipv4: config.ipv4.is_some(),
+        ipv6: config.ipv6.is_some(),
+        ra_uplink: uplink
+            .filter(|route| route.from_advertisement)
+            .map(|route| route.interface),
+    };
+    let restore = enable_forwarding(&wanted)?;
+    for (key, old, new) in restore.changes() {
+        tracing::info!(key, old, new, "sysctl changed, until the server stops");
+    }
+    for finding in wanted.check() {
+        tracing::warn!("{finding}");
+    }
+    Ok(restore)
+}

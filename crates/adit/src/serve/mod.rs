@@ -1,0 +1,139 @@
+//! The running server: sockets, TUN, timers, jobs, logins and the admin socket around the sans-IO
+//! [`adit_server::Server`].
+//!
+//! One thread owns the server. Its tasks (one per socket, one for TUN, one for time, one for the
+//! admin socket) never hold it across a wait, so nothing is locked. Diffie-Hellman runs on other
+//! threads, a bounded number at a time.
+
+mod answers;
+mod host;
+mod owner;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use crate::admin;
+use crate::config::Loaded;
+use crate::users::Users;
+
+use host::Host;
+use owner::Owner;
+
+/// How long a clean stop may take before it is cut short.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why the server could not start, or not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// A socket could not be bound.
+    #[error(transparent)]
+    Bind(#[from] adit_io::udp::BindError),
+    /// The TUN interface could not be made.
+    #[error(transparent)]
+    Tun(#[from] adit_io::tun::TunError),
+    /// An address or route could not be set.
+    #[error(transparent)]
+    Netlink(#[from] adit_io::netlink::NetlinkError),
+    /// IPv4 masquerade could not be installed.
+    #[error(transparent)]
+    Masquerade(#[from] adit_io::masquerade::MasqueradeError),
+    /// Forwarding could not be switched on.
+    #[error(transparent)]
+    Forwarding(#[from] adit_io::host::HostError),
+    /// The admin socket could not be opened.
+    #[error(transparent)]
+    Admin(#[from] admin::ListenError),
+    /// The users file cannot be used.
+    #[error(transparent)]
+    Users(#[from] crate::users::FileError),
+    /// The clients' prefixes do not fit.
+    #[error(transparent)]
+    Prefix(#[from] adit_link::pool::PrefixLength),
+    /// The configuration does not make a server.
+    #[error(transparent)]
+    Config(#[from] crate::config::ServerConfigError),
+    /// The system refused something basic.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> ServeError {
+    move |source| ServeError::System { what, source }
+}
+
+/// Serves until SIGTERM or SIGINT, then tells the clients and puts the host back as it was.
+pub(crate) fn run(loaded: Loaded) -> Result<(), ServeError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(cores)
+        .build()
+        .map_err(system("cannot start the runtime"))?;
+    let result = LocalSet::new().block_on(&runtime, serve(loaded));
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(loaded: Loaded) -> Result<(), ServeError> {
+    for warning in &loaded.warnings {
+        tracing::warn!("{}: {}", warning.message, warning.help);
+    }
+    let config = &loaded.config;
+    let users = Users::open(&config.users_file)?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| system("cannot get randomness")(std::io::Error::other(error)))?;
+    let server = adit_server::Server::new(config.server()?, seed, Instant::now())?;
+    let listener = admin::listen(&config.admin_socket)?;
+    let host = Host::set_up(config, &server.own_addresses()).await?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(system("cannot wait for SIGTERM"))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(system("cannot wait for SIGINT"))?;
+
+    let user_count = users.len();
+    let owner = Rc::new(Owner::new(server, users, host));
+    let mut tasks = owner::spawn(&owner);
+    tasks.spawn_local(answers::answer(Rc::clone(&owner), listener, loaded));
+    if user_count == 0 {
+        tracing::warn!(
+            "there are no users yet, so nobody can log in: add one with `adit user add NAME`"
+        );
+    }
+    tracing::info!(
+        listen = owner.host().listening(),
+        tun = owner.host().tun.name(),
+        users = user_count,
+        "ready"
+    );
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+
+    let failed = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        ended = tasks.join_next() => Some(ended),
+    };
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping: clients are told");
+    owner.shut_down();
+    let stopped = tokio::time::timeout(STOP_LIMIT, owner.stopped()).await;
+    if stopped.is_err() {
+        tracing::warn!("not all clients could be told in time");
+    }
+    tasks.shutdown().await;
+    match failed {
+        Some(Some(Ok(Err(error)))) => Err(error),
+        _ => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+    }
+}

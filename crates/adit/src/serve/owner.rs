@@ -1,0 +1,255 @@
+//! The one owner of the sans-IO server, and the tasks that feed it.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+
+use adit_io::udp::{Datagram, RecvBatch};
+use adit_server::{Event, HEADROOM, Server, TAILROOM};
+use adit_wire::{PacketBuf, Path};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::host::Host;
+use super::{ServeError, system};
+use crate::users::Users;
+
+/// Packets read from TUN before what they became is sent.
+const TUN_BATCH: usize = 64;
+
+/// Room for the largest packet that TUN gives.
+const TUN_ROOM: usize = 2048;
+
+/// Batches that one socket may bring before the others get their turn.
+const BATCHES_PER_TURN: usize = 8;
+
+/// The server with what surrounds it. Its tasks run on one thread and borrow the server only
+/// between waits.
+pub(super) struct Owner {
+    server: RefCell<Server>,
+    users: RefCell<Users>,
+    host: Host,
+    /// The next deadline has changed.
+    timer_moved: Notify,
+    deadline: Cell<Option<Instant>>,
+    /// A shutdown has come to its end.
+    stopped: Notify,
+    unsent: Cell<u64>,
+}
+
+impl Owner {
+    pub(super) fn new(server: Server, users: Users, host: Host) -> Self {
+        Self {
+            server: RefCell::new(server),
+            users: RefCell::new(users),
+            host,
+            timer_moved: Notify::new(),
+            deadline: Cell::new(None),
+            stopped: Notify::new(),
+            unsent: Cell::new(0),
+        }
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Lends the server out, then does everything that it wants done.
+    pub(super) fn with<T>(self: &Rc<Self>, act: impl FnOnce(&mut Server, Instant) -> T) -> T {
+        let now = Instant::now();
+        let result = act(&mut self.server.borrow_mut(), now);
+        self.flush(now);
+        result
+    }
+
+    pub(super) fn shut_down(self: &Rc<Self>) {
+        self.with(|server, now| server.shutdown(now));
+    }
+
+    /// Waits for the end of a shutdown.
+    pub(super) async fn stopped(&self) {
+        while !self.server.borrow().is_stopped() {
+            self.stopped.notified().await;
+        }
+    }
+
+    /// Datagrams that the kernel would not take.
+    pub(super) fn unsent(&self) -> u64 {
+        self.unsent.get()
+    }
+
+    /// Sends, answers and starts what the server gives out, until it is silent.
+    fn flush(self: &Rc<Self>, now: Instant) {
+        let mut server = self.server.borrow_mut();
+        loop {
+            if let Some(transmit) = server.poll_transmit() {
+                self.send(&transmit.path, &transmit.payload);
+            } else if let Some(packet) = server.poll_tun() {
+                self.to_tun(&packet);
+            } else if let Some(job) = server.poll_job() {
+                let owner = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    if let Ok(done) = tokio::task::spawn_blocking(move || job.run()).await {
+                        owner.with(|server, now| server.handle_job(done, now));
+                    }
+                });
+            } else if let Some(event) = server.poll_event() {
+                let Event::Authenticate {
+                    session,
+                    peer,
+                    attempt,
+                } = event;
+                let decision = self.users.borrow_mut().judge(&attempt, peer);
+                server.handle_verdict(session, decision, now);
+            } else {
+                break;
+            }
+        }
+        let deadline = server.poll_timeout();
+        if self.deadline.replace(deadline) != deadline {
+            self.timer_moved.notify_one();
+        }
+        if server.is_stopped() {
+            self.stopped.notify_one();
+        }
+    }
+
+    fn send(&self, path: &Path, payload: &[u8]) {
+        let sent = self.host.socket_for(path).map_or(Ok(()), |socket| {
+            socket.send(path.local.ip(), path.remote, payload)
+        });
+        if let Err(error) = sent {
+            self.unsent.set(self.unsent.get() + 1);
+            tracing::debug!(peer = %path.remote, %error, "datagram not sent");
+        }
+    }
+
+    fn to_tun(&self, packet: &[u8]) {
+        if let Err(error) = self.host.tun.send(packet) {
+            self.unsent.set(self.unsent.get() + 1);
+            tracing::debug!(%error, "packet not taken by TUN");
+        }
+    }
+
+    /// Sends sealed packets, those of one socket in one call.
+    fn send_batch(&self, packets: &[(Path, PacketBuf)]) {
+        for run in packets.chunk_by(|(a, _), (b, _)| {
+            a.channel == b.channel && a.local.is_ipv4() == b.local.is_ipv4()
+        }) {
+            let Some(socket) = run.first().and_then(|(path, _)| self.host.socket_for(path)) else {
+                continue;
+            };
+            let datagrams: Vec<_> = run
+                .iter()
+                .map(|(path, packet)| Datagram {
+                    local: path.local.ip(),
+                    remote: path.remote,
+                    payload: packet.as_slice(),
+                })
+                .collect();
+            let sent = socket.send_batch(&datagrams).unwrap_or_default();
+            let unsent = (datagrams.len() - sent.min(datagrams.len())) as u64;
+            self.unsent.set(self.unsent.get() + unsent);
+        }
+    }
+}
+
+/// Starts the tasks of sockets, TUN and time. None of them ends but with an error.
+pub(super) fn spawn(owner: &Rc<Owner>) -> JoinSet<Result<(), ServeError>> {
+    let mut tasks = JoinSet::new();
+    for index in 0..owner.host.sockets.len() {
+        tasks.spawn_local(receive(Rc::clone(owner), index));
+    }
+    tasks.spawn_local(read_tun(Rc::clone(owner)));
+    tasks.spawn_local(keep_time(Rc::clone(owner)));
+    tasks
+}
+
+async fn receive(owner: Rc<Owner>, index: usize) -> Result<(), ServeError> {
+    let mut batch = RecvBatch::new();
+    let Some(socket) = owner.host.sockets.get(index) else {
+        return Ok(());
+    };
+    loop {
+        let readable = socket.socket.readable().await;
+        readable.map_err(system("cannot wait for a socket"))?;
+        for _ in 0..BATCHES_PER_TURN {
+            match socket.socket.recv(&mut batch) {
+                Ok(0) => break,
+                Ok(_) => take_batch(&owner, socket.channel, &mut batch),
+                Err(error) => {
+                    // An ICMP error about something sent earlier, most likely.
+                    tracing::debug!(%error, "receive error");
+                    break;
+                }
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn take_batch(owner: &Rc<Owner>, channel: adit_wire::Channel, batch: &mut RecvBatch) {
+    owner.with(|server, now| {
+        for received in batch.iter_mut() {
+            let path = Path {
+                channel,
+                local: received.local,
+                remote: received.remote,
+            };
+            if let Some(range) = server.handle_datagram(path, received.bytes, now)
+                && let Some(packet) = received.bytes.get(range)
+            {
+                owner.to_tun(packet);
+            }
+        }
+    });
+}
+
+async fn read_tun(owner: Rc<Owner>) -> Result<(), ServeError> {
+    let mut free: Vec<_> = (0..TUN_BATCH)
+        .map(|_| PacketBuf::with_capacity(HEADROOM, TUN_ROOM + TAILROOM))
+        .collect();
+    let mut sealed: Vec<(Path, PacketBuf)> = Vec::with_capacity(TUN_BATCH);
+    loop {
+        let readable = owner.host.tun.readable().await;
+        readable.map_err(system("cannot wait for TUN"))?;
+        let read = owner.with(|server, now| {
+            while let Some(mut packet) = free.pop() {
+                packet.reset(HEADROOM);
+                match owner.host.tun.recv(&mut packet) {
+                    Ok(true) => match server.handle_tun(&mut packet, now) {
+                        Some(path) => sealed.push((path, packet)),
+                        None => free.push(packet),
+                    },
+                    Ok(false) => {
+                        free.push(packet);
+                        break;
+                    }
+                    Err(error) => {
+                        free.push(packet);
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(())
+        });
+        owner.send_batch(&sealed);
+        free.extend(sealed.drain(..).map(|(_, packet)| packet));
+        read.map_err(system("the TUN interface is gone"))?;
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn keep_time(owner: Rc<Owner>) -> Result<(), ServeError> {
+    loop {
+        match owner.deadline.get() {
+            None => owner.timer_moved.notified().await,
+            Some(deadline) => tokio::select! {
+                () = owner.timer_moved.notified() => {}
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    owner.with(|server, now| server.handle_timeout(now));
+                }
+            },
+        }
+    }
+}
