@@ -16,6 +16,13 @@ use crate::plane::GroupKey;
 /// its old SA a moment before it makes the new one must not lose its session.
 const GROUP_GRACE: Duration = Duration::from_secs(10);
 
+/// How long SAs may be there without a tunnel in them. Some Linux clients keep the SAs up and dial
+/// when they are told to; without an end, those of clients that vanished would stay for hours.
+const GROUP_IDLE: Duration = Duration::from_secs(600);
+
+/// How long an IKE SA may be there without any ESP SA.
+const PEER_IDLE: Duration = Duration::from_secs(60);
+
 /// IKE notify message types (RFC 2408 3.14.1).
 const NO_PROPOSAL_CHOSEN: u16 = 14;
 
@@ -44,11 +51,27 @@ pub(super) struct PeerInfo {
 pub(super) struct GroupState {
     pub(super) peer: PeerKey,
     remote: Selector,
+    /// The IKE SA whose Quick Mode made the group.
+    made_by: IkeKey,
     /// Inbound SPIs, oldest first.
     spis: Vec<u32>,
     pub(super) tunnels: Vec<u16>,
     /// When the last SA went.
     empty_since: Option<Instant>,
+    /// When the last tunnel went, or the group was made.
+    idle_since: Instant,
+}
+
+impl GroupState {
+    /// When the group ends unless something comes.
+    fn ends_at(&self) -> Option<Instant> {
+        let empty = self.empty_since.map(|since| since + GROUP_GRACE);
+        let idle = self
+            .tunnels
+            .is_empty()
+            .then(|| self.idle_since + GROUP_IDLE);
+        [empty, idle].into_iter().flatten().min()
+    }
 }
 
 impl Server {
@@ -125,10 +148,24 @@ impl Server {
     }
 
     pub(super) fn ike_timeout(&mut self, key: IkeKey, now: Instant) {
+        let heard = self.heard_from(key);
         if let Some(entry) = self.ikes.get_mut(key.0) {
+            if let Some(heard) = heard {
+                entry.sa.note_peer_alive(heard);
+            }
             entry.sa.handle_timeout(now, &mut self.rng);
             self.drive_ike(key, now);
         }
+    }
+
+    /// When a peer was last heard in any of its sessions: then it need not be asked.
+    fn heard_from(&self, key: IkeKey) -> Option<Instant> {
+        let peer = self.peers.get(self.ikes.get(key.0)?.peer?.0)?;
+        let groups = peer.groups.iter().filter_map(|key| self.groups.get(key));
+        groups
+            .flat_map(|group| &group.tunnels)
+            .filter_map(|id| self.tunnel_heard(*id))
+            .max()
     }
 
     /// Takes everything that an IKE SA has to say, and its next deadline.
@@ -255,6 +292,7 @@ impl Server {
         if let Some(entry) = self.ikes.get_mut(key.0) {
             entry.peer = Some(peer);
         }
+        self.timers.set(TimerKey::Peer(peer), Some(now + PEER_IDLE));
         self.initial_contact(key, now);
     }
 
@@ -269,10 +307,15 @@ impl Server {
         else {
             return;
         };
-        let Some(state) = self.peers.get_mut(peer.0) else {
+        let Some(state) = self.peers.get(peer.0) else {
             return;
         };
-        let groups = std::mem::take(&mut state.groups);
+        // The notification may come late, when this very SA has carried Quick Modes already.
+        let is_old = |group: &GroupKey| {
+            let state = self.groups.get(group);
+            state.is_some_and(|state| state.made_by != key)
+        };
+        let groups: Vec<_> = state.groups.iter().copied().filter(is_old).collect();
         let old: Vec<_> = state
             .ikes
             .iter()
@@ -369,7 +412,7 @@ impl Server {
                 return;
             }
         };
-        let group = self.group_of(peer, &child.remote, path);
+        let group = self.group_of(peer, key, &child.remote, path, now);
         self.plane
             .add_child(group, inbound, outbound, child.initiated);
         self.plane.stats.child_established += 1;
@@ -396,7 +439,14 @@ impl Server {
     }
 
     /// The group of these selectors, made if it is new.
-    fn group_of(&mut self, peer: PeerKey, remote: &Selector, path: Path) -> GroupKey {
+    fn group_of(
+        &mut self,
+        peer: PeerKey,
+        made_by: IkeKey,
+        remote: &Selector,
+        path: Path,
+        now: Instant,
+    ) -> GroupKey {
         let known = self.peers.get(peer.0).and_then(|state| {
             state.groups.iter().copied().find(|group| {
                 self.groups
@@ -413,9 +463,11 @@ impl Server {
             GroupState {
                 peer,
                 remote: remote.clone(),
+                made_by,
                 spis: Vec::new(),
                 tunnels: Vec::new(),
                 empty_since: None,
+                idle_since: now,
             },
         );
         if let Some(state) = self.peers.get_mut(peer.0) {
@@ -460,25 +512,45 @@ impl Server {
         let Some(state) = self.groups.get(&group) else {
             return;
         };
-        let deadline = match state.empty_since {
-            Some(since) => Some(since + GROUP_GRACE),
-            None => state
-                .spis
-                .iter()
-                .filter_map(|spi| self.plane.hard_expiry(*spi))
-                .min(),
-        };
+        let expiries = state.spis.iter();
+        let expiry = expiries
+            .filter_map(|spi| self.plane.hard_expiry(*spi))
+            .min();
+        let deadline = [state.ends_at(), expiry].into_iter().flatten().min();
         self.timers.set(TimerKey::Group(group), deadline);
+    }
+
+    /// A tunnel of the group was opened or went.
+    pub(super) fn group_used(&mut self, group: GroupKey, now: Instant) {
+        if let Some(state) = self.groups.get_mut(&group) {
+            state.idle_since = now;
+            self.schedule_group(group);
+        }
+    }
+
+    /// A peer without ESP SAs has no use for its IKE SAs.
+    pub(super) fn peer_timeout(&mut self, peer: PeerKey, now: Instant) {
+        let Some(state) = self.peers.get(peer.0) else {
+            return;
+        };
+        if !state.groups.is_empty() {
+            return;
+        }
+        tracing::debug!(id = state.identity.0, "no ESP SA: the IKE SA is deleted");
+        for ike in state.ikes.clone() {
+            if let Some(entry) = self.ikes.get_mut(ike.0) {
+                entry.sa.close(now, &mut self.rng);
+                self.drive_ike(ike, now);
+            }
+        }
     }
 
     pub(super) fn group_timeout(&mut self, group: GroupKey, now: Instant) {
         let Some(state) = self.groups.get(&group) else {
             return;
         };
-        if state
-            .empty_since
-            .is_some_and(|since| now >= since + GROUP_GRACE)
-        {
+        if state.ends_at().is_some_and(|end| now >= end) {
+            self.delete_group_sas(group, now);
             self.remove_group(group, "its last SA is gone", now);
             return;
         }
@@ -529,6 +601,8 @@ impl Server {
         self.plane.remove_group(group);
         if let Some(peer) = self.peers.get_mut(state.peer.0) {
             peer.groups.retain(|key| *key != group);
+            self.timers
+                .set(TimerKey::Peer(state.peer), Some(now + PEER_IDLE));
         }
         self.remove_peer_if_unused(state.peer);
     }
@@ -540,6 +614,7 @@ impl Server {
             .is_some_and(|state| state.ikes.is_empty() && state.groups.is_empty())
             && let Some(state) = self.peers.try_remove(peer.0)
         {
+            self.timers.set(TimerKey::Peer(peer), None);
             self.by_identity.remove(&state.identity);
         }
     }

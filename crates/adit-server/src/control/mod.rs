@@ -45,6 +45,7 @@ const ICMP_ERRORS_PER_SECOND: u32 = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum TimerKey {
     Ike(IkeKey),
+    Peer(PeerKey),
     Group(GroupKey),
     Tunnel(u16),
     Session(SessionKey),
@@ -240,6 +241,7 @@ impl Server {
         while let Some(key) = self.timers.pop(now) {
             match key {
                 TimerKey::Ike(key) => self.ike_timeout(key, now),
+                TimerKey::Peer(key) => self.peer_timeout(key, now),
                 TimerKey::Group(key) => self.group_timeout(key, now),
                 TimerKey::Tunnel(id) => self.tunnel_timeout(id, now),
                 TimerKey::Session(key) => self.session_timeout(key, now),

@@ -283,7 +283,7 @@ impl Server {
             }
             Ppp::Down { reason } => {
                 let (tunnel, local) = (session.tunnel, session.local_session);
-                self.remove_session(key, &reason.to_string());
+                self.remove_session(key, &reason.to_string(), now);
                 self.close_call(
                     tunnel,
                     local,
@@ -432,7 +432,7 @@ impl Server {
     }
 
     /// Ends a session without a word to the peer and gives back what it held.
-    pub(super) fn remove_session(&mut self, key: SessionKey, why: &str) {
+    pub(super) fn remove_session(&mut self, key: SessionKey, why: &str, now: Instant) {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
@@ -455,6 +455,7 @@ impl Server {
         self.plane.remove_session(key);
         if let Some(state) = self.tunnels.get_mut(&session.tunnel) {
             state.sessions.retain(|(_, other)| *other != key);
+            state.idle_since = now;
         }
     }
 

@@ -1,11 +1,17 @@
 //! L2TP tunnels: each belongs to the SA group that its SCCRQ came through.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adit_l2tp::{CallDisconnect, Tunnel};
 
 use super::{PeerKey, Server, TimerKey};
 use crate::plane::{GroupKey, SessionKey};
+
+/// How long a tunnel may be there without a session: clients open one at once.
+const TUNNEL_IDLE: Duration = Duration::from_secs(60);
+
+/// The message type of SCCRQ (RFC 2661 3.2).
+const SCCRQ: u16 = 1;
 
 pub(super) struct TunnelState {
     pub(super) tunnel: Tunnel,
@@ -14,6 +20,16 @@ pub(super) struct TunnelState {
     /// The tunnel ID that the peer assigned in its SCCRQ.
     assigned: Option<u16>,
     pub(super) sessions: Vec<(u16, SessionKey)>,
+    /// When the last session went, or the tunnel was made.
+    pub(super) idle_since: Instant,
+}
+
+impl TunnelState {
+    fn idle_until(&self) -> Option<Instant> {
+        self.sessions
+            .is_empty()
+            .then(|| self.idle_since + TUNNEL_IDLE)
+    }
 }
 
 impl Server {
@@ -29,7 +45,7 @@ impl Server {
             return;
         };
         let id = match control.tunnel {
-            0 => self.tunnel_for_sccrq(group, remote_port, message, now),
+            0 => self.tunnel_by_assigned(group, remote_port, &control, now),
             id => self
                 .tunnels
                 .get(&id)
@@ -50,16 +66,16 @@ impl Server {
         self.drive_tunnel(id, now);
     }
 
-    /// The tunnel that a message to tunnel ID 0 is for: the one it has already opened, if it is
-    /// repeated, or a new one.
-    fn tunnel_for_sccrq(
+    /// The tunnel that a message to tunnel ID 0 is for: the one that has been opened for the tunnel
+    /// ID in it, or for an SCCRQ a new one.
+    fn tunnel_by_assigned(
         &mut self,
         group: GroupKey,
         remote_port: u16,
-        message: &[u8],
+        control: &adit_l2tp::Control<'_>,
         now: Instant,
     ) -> Option<u16> {
-        let assigned = adit_l2tp::assigned_tunnel_of_sccrq(message)?;
+        let assigned = control.assigned_tunnel_id()?;
         let tunnels = self.groups.get(&group)?.tunnels.clone();
         let known = tunnels.iter().copied().find(|id| {
             self.tunnels.get(id).is_some_and(|state| {
@@ -69,7 +85,7 @@ impl Server {
         if known.is_some() {
             return known;
         }
-        if self.stopping.is_some() {
+        if self.stopping.is_some() || control.message_type() != Some(SCCRQ) {
             return None;
         }
         // A client that starts over from the same port has forgotten its old tunnel: the oldest
@@ -89,9 +105,11 @@ impl Server {
                 remote_port,
                 assigned: Some(assigned),
                 sessions: Vec::new(),
+                idle_since: now,
             },
         );
         self.groups.get_mut(&group)?.tunnels.push(id);
+        self.group_used(group, now);
         Some(id)
     }
 
@@ -111,21 +129,26 @@ impl Server {
 
     pub(super) fn tunnel_timeout(&mut self, id: u16, now: Instant) {
         // Data counts as a sign of life: HELLO is for idle tunnels.
-        let heard = self.tunnels.get(&id).and_then(|state| {
-            state
-                .sessions
-                .iter()
-                .filter_map(|(_, key)| self.plane.session(*key))
-                .map(|record| record.heard)
-                .max()
-        });
+        let heard = self.tunnel_heard(id);
         if let Some(state) = self.tunnels.get_mut(&id) {
             if let Some(heard) = heard {
                 state.tunnel.note_data(heard);
             }
+            if state.idle_until().is_some_and(|end| now >= end) {
+                state.tunnel.close(adit_l2tp::Stop::clear(), now);
+            }
             state.tunnel.handle_timeout(now, &mut self.rng);
             self.drive_tunnel(id, now);
         }
+    }
+
+    /// When the peer was last heard in any session of a tunnel.
+    pub(super) fn tunnel_heard(&self, id: u16) -> Option<Instant> {
+        let sessions = self.tunnels.get(&id)?.sessions.iter();
+        sessions
+            .filter_map(|(_, key)| self.plane.session(*key))
+            .map(|record| record.heard)
+            .max()
     }
 
     /// Takes everything that a tunnel has to say, and its next deadline.
@@ -141,7 +164,11 @@ impl Server {
             } else if state.tunnel.is_closed() {
                 self.drop_tunnel(id, "the tunnel is closed", now);
             } else {
-                let deadline = state.tunnel.poll_timeout();
+                let idle = state.idle_until().filter(|end| *end > now);
+                let deadline = [state.tunnel.poll_timeout(), idle]
+                    .into_iter()
+                    .flatten()
+                    .min();
                 self.timers.set(TimerKey::Tunnel(id), deadline);
                 return;
             }
@@ -169,12 +196,12 @@ impl Server {
                     sessions.find(|(session, _)| *session == local).copied()
                 });
                 if let Some((_, key)) = key {
-                    self.remove_session(key, &cause.to_string());
+                    self.remove_session(key, &cause.to_string(), now);
                 }
             }
             Event::TunnelDown { cause } => {
                 tracing::debug!(tunnel = id, %cause, "tunnel down");
-                self.remove_sessions_of(id, &cause.to_string());
+                self.remove_sessions_of(id, &cause.to_string(), now);
             }
         }
     }
@@ -204,20 +231,20 @@ impl Server {
         }
     }
 
-    fn remove_sessions_of(&mut self, id: u16, why: &str) {
+    fn remove_sessions_of(&mut self, id: u16, why: &str, now: Instant) {
         let sessions = self
             .tunnels
             .get(&id)
             .map(|state| state.sessions.clone())
             .unwrap_or_default();
         for (_, key) in sessions {
-            self.remove_session(key, why);
+            self.remove_session(key, why, now);
         }
     }
 
     /// Ends a tunnel without a word to the peer.
     pub(super) fn drop_tunnel(&mut self, id: u16, why: &str, now: Instant) {
-        self.remove_sessions_of(id, why);
+        self.remove_sessions_of(id, why, now);
         self.timers.set(TimerKey::Tunnel(id), None);
         let Some(state) = self.tunnels.remove(&id) else {
             return;
@@ -225,6 +252,7 @@ impl Server {
         if let Some(group) = self.groups.get_mut(&state.group) {
             group.tunnels.retain(|tunnel| *tunnel != id);
         }
+        self.group_used(state.group, now);
         self.stop_sooner(now);
     }
 
