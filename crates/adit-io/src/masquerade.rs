@@ -205,6 +205,19 @@ fn apply(programs: &[&str], table: &str, commands: &Nftables<'_>) -> Result<(), 
     written.transpose().map(|_| ()).map_err(failed)
 }
 
+/// Whether the program that [`Masquerade::install`] needs is there and runs.
+pub fn is_available() -> bool {
+    NFT.iter().any(|program| {
+        let version = Command::new(program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        version.is_ok_and(|status| status.success())
+    })
+}
+
 /// Starts the first of `programs` that is there.
 fn start(programs: &[&str]) -> io::Result<Child> {
     let mut result = Err(io::ErrorKind::NotFound.into());

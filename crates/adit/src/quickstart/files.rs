@@ -115,6 +115,12 @@ fn unique_local() -> Result<Ipv6Net, Failure> {
 fn configuration(prefix: Ipv6Net, host: &Host) -> String {
     let pool = pool(&host.routes);
     let (dns4, dns6) = resolvers(&host.resolvers);
+    let masquerade = if host.masquerade {
+        ""
+    } else {
+        "# nftables was not installed: with it, take this line out, so that clients reach the internet.\n\
+         masquerade = false\n"
+    };
     format!(
         "# Made by `adit quickstart`. `adit check` says whether it is right after a change.\n\
          # There are more keys; conf/adit.toml of the distribution explains each and its default.\n\
@@ -126,6 +132,7 @@ fn configuration(prefix: Ipv6Net, host: &Host) -> String {
          [ipv4]\n\
          pool = \"{pool}\"\n\
          dns = [{dns4}]\n\
+         {masquerade}\
          \n\
          # Each client gets a /64 of its own out of this prefix, which must be routed to this host.\n\
          [ipv6]\n\
@@ -234,8 +241,21 @@ mod tests {
             ipv4: None,
             ipv6: None,
             resolvers: vec!["192.0.2.53".parse().unwrap()],
+            masquerade: true,
             routes: vec!["10.77.3.0/24".parse().unwrap()],
         }
+    }
+
+    #[test]
+    fn without_nftables_the_configuration_says_that_nothing_is_masqueraded() {
+        let dir = tempfile::tempdir().unwrap();
+        let bare = Host {
+            masquerade: false,
+            ..host()
+        };
+        let made = make(dir.path(), None, &bare).unwrap();
+        let loaded = config::load(&made.config).unwrap();
+        assert!(!loaded.config.ipv4.unwrap().masquerade);
     }
 
     #[test]

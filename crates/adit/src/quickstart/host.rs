@@ -15,6 +15,8 @@ pub(super) struct Host {
     pub(super) resolvers: Vec<IpAddr>,
     /// IPv4 networks that it has a route to, without the default one.
     pub(super) routes: Vec<Ipv4Net>,
+    /// Whether IPv4 can be masqueraded here.
+    pub(super) masquerade: bool,
 }
 
 impl Host {
@@ -39,6 +41,7 @@ impl Host {
             ipv6,
             resolvers,
             routes: routes(&read("/proc/net/route")),
+            masquerade: adit_io::masquerade::is_available(),
         }
     }
 }

@@ -49,6 +49,11 @@ pub(crate) fn prepare(options: &Quickstart) -> Result<Loaded, Failure> {
         user,
         password,
         ipv4_pool: loaded.config.ipv4.as_ref().map(|ipv4| ipv4.pool),
+        masquerade: loaded
+            .config
+            .ipv4
+            .as_ref()
+            .is_some_and(|ipv4| ipv4.masquerade),
         ipv6: ipv6(&loaded, &host),
         dir: options.dir.clone(),
         // A journal keeps what it hears, and others read it.
@@ -118,6 +123,7 @@ mod tests {
             ipv6: None,
             resolvers: Vec::new(),
             routes: Vec::new(),
+            masquerade: true,
         };
         assert_eq!(
             reach(None, &host),

@@ -60,6 +60,8 @@ pub(super) struct Page {
     pub(super) user: String,
     pub(super) password: Password,
     pub(super) ipv4_pool: Option<Ipv4Net>,
+    /// Whether the pool reaches the internet under this host's address.
+    pub(super) masquerade: bool,
     pub(super) ipv6: Ipv6,
     pub(super) dir: PathBuf,
     /// False where others would read along.
@@ -189,9 +191,17 @@ impl Page {
 
     fn addresses(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.ipv4_pool {
-            Some(pool) => writeln!(
+            Some(pool) if self.masquerade => writeln!(
                 f,
                 "IPv4: clients get an address from {pool} and the internet under this host's address."
+            )?,
+            Some(pool) => writeln!(
+                f,
+                "IPv4: clients get an address from {pool} but not the internet: nothing translates it. \
+                 For that\n\
+                 \x20 install nftables (`apt-get install nftables`) and take masquerade = false out \
+                 of {}",
+                self.dir.join("adit.toml").display()
             )?,
             None => writeln!(f, "IPv4: not inside the tunnel.")?,
         }
@@ -267,6 +277,7 @@ mod tests {
             user: "vpn".into(),
             password: Password::Fresh(Secret::new("FreshPassword")),
             ipv4_pool: Some("10.77.0.0/16".parse().unwrap()),
+            masquerade: true,
             ipv6: Ipv6::Routed {
                 prefix: "2001:db8:77::/48".parse().unwrap(),
                 each: 64,
