@@ -7,6 +7,7 @@ left because it was killed is removed first.
 import fcntl
 import importlib.util
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -73,6 +74,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     binary = program()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a guest that dies would leave its whole memory
     with open("/run/lock/adit-interop.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

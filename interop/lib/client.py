@@ -33,7 +33,7 @@ class LinuxClient:
     """One client in `guest`. The order of calls: configure, secure, dial, ..., hang_up."""
 
     def __init__(self, guest, profile, name="client"):
-        self.guest, self.profile, self.name = guest, profile, name
+        self.guest, self.profile, self.name, self.said = guest, profile, name, ""
         self.charon, self.xl2tpd, self.ppp = (f"/run/out/{name}.{log}.log" for log in ("charon", "xl2tpd", "ppp"))
 
     def configure(self):
@@ -52,6 +52,7 @@ conn l2tp
     ike={p.ike}!
     esp={p.esp}!
     forceencaps={yes[p.force_encapsulation]}
+    keyingtries=1
     auto=add
 """)
         put("/etc/ipsec.secrets", f'{p.address} %any : PSK "{p.psk}"')
@@ -92,11 +93,15 @@ length bit = yes
         self.guest.wait("strongSwan has the connection", "ipsec statusall 2>/dev/null | grep -q 'l2tp: '", 40)
 
     def secure(self, check=True):
-        """Phase 1 and Quick Mode. Result: exit status and text of `ipsec up`."""
-        done = self.guest.run("ipsec up l2tp", seconds=60, check=False)
-        if check and (done.status or "established successfully" not in done.out):
-            raise Failed(f"{self.name}: ipsec up: exit {done.status}: {done.out[-1500:]}")
-        return done
+        """Phase 1 and Quick Mode. Result: whether both succeeded, and the text of `ipsec up`.
+
+        Its exit status is of no use: for IKEv1 it is 0 after a failure, too.
+        """
+        text = self.guest.run("ipsec up l2tp", seconds=60, check=False).out
+        up = "connection 'l2tp' established successfully" in text
+        if check and not up:
+            raise Failed(f"{self.name}: ipsec up: {text[-1500:]}")
+        return up, text
 
     def dial(self):
         """Starts L2TP and PPP inside the SA; does not wait for either."""
@@ -113,12 +118,13 @@ length bit = yes
         return [a for a in every if family is None or a["family"] == family]
 
     def wait_online(self, seconds=20):
-        """Waits for the addresses of each family that this client wants."""
-        if self.profile.ipv4:
-            self.guest.wait("ppp0 has an IPv4 address", "ip -4 addr show dev ppp0 2>/dev/null | grep -q inet", seconds)
-        if self.profile.ipv6:
-            self.guest.wait("ppp0 has a global IPv6 address",
-                            "ip -6 addr show dev ppp0 scope global 2>/dev/null | grep -q inet6", seconds)
+        """Waits for an address and the default route of each family that this client wants."""
+        wanted = {4: self.profile.ipv4, 6: self.profile.ipv6}
+        for family in (family for family, on in wanted.items() if on):
+            self.guest.wait(f"ppp0 has a global IPv{family} address",
+                            f"ip -{family} addr show dev ppp0 scope global 2>/dev/null | grep -q inet", seconds)
+            self.guest.wait(f"the IPv{family} default route goes through ppp0",
+                            f"ip -{family} route show default dev ppp0 | grep -q default", seconds)
 
     def ipv4(self):
         return next((a["local"] for a in self.addresses("inet")), None)
@@ -127,8 +133,9 @@ length bit = yes
         return next((a["local"] for a in self.addresses("inet6") if a["scope"] == "global"), None)
 
     def ping(self, address, count=3, size=56):
-        """Whether every one of `count` pings was answered."""
+        """Whether every one of `count` pings was answered; what ping said is then in `said`."""
         done = self.guest.run(f"ping -n -c {count} -i 0.2 -W 2 -s {size} {address}", check=False)
+        self.said = done.out
         return done.status == 0 and f" {count} received" in done.out
 
     def esp(self):

@@ -69,7 +69,7 @@ def check_pings(lab, bench, client, session):
         ("the server, IPv4", at.INSIDE4), ("the server, IPv6", at.INSIDE6),
         ("a host behind the server, IPv4", at.HOST4), ("a host behind the server, IPv6", at.HOST6),
     ):
-        lab.check(client.ping(address), f"the client pings {what} ({address})")
+        lab.check(client.ping(address), f"the client pings {what} ({address})", client.said)
     device = client.guest.json("ip -j link show dev ppp0")[0]["mtu"]
     lab.note(f"link MTU: the server says {session['mtu']}, the client's device has {device}")
     for address, header in ((at.HOST4, 28), (at.HOST6, 48)):

@@ -43,7 +43,7 @@ def run(lab):
     way.check_link(lab, client, session)
     lab.check(net.has_table(bench.srv, "adit"), "the server has its nftables table for IPv4")
     lan = Capture(lab, bench.host, "lan", "lan-ping", "icmp or icmp6")
-    lab.check(client.ping(at.HOST4) and client.ping(at.HOST6), "the client pings a host behind the server in both families")
+    lab.check(client.ping(at.HOST4) and client.ping(at.HOST6), "the client pings a host behind the server in both families", client.said)
     seen = {str(p.source) for p in lan.stop()}
     lab.check(at.INSIDE4 in seen and client.ipv4() not in seen, "the host sees IPv4 from the server's own address", seen)
     lab.check(client.ipv6() in seen, "the host sees IPv6 from the client's own address: no NAT66", seen)

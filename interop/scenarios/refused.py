@@ -29,27 +29,28 @@ def pattern(text):
 
 
 CASES = [
+    # Nobody has proved anything yet, so the answer cannot be protected: charon shows it and ignores it.
     Case("wrong-psk", {"psk": "something else"}, "charon",
-         pattern(r"received \S+ error notify|payload_malformed|giving up after \d+ retransmits"),
-         pattern(r"(pre-shared key|psk)"), "ipsec"),
+         pattern(r"parsed INFORMATIONAL_V1 request \d+ \[ N\((AUTH_FAILED|PLD_MAL|INVAL_HASH)"),
+         pattern(r"authentication failed: .*pre-shared key"), "ipsec"),
     Case("no-common-ike-proposal", {"ike": "3des-md5-modp1024"}, "charon",
          pattern(r"received NO_PROPOSAL_CHOSEN error notify"),
-         pattern(r"proposal.*3des"), "ipsec"),
+         pattern(r"phase 1 refused.*offered: 3DES.*allowed: AES"), "ipsec"),
     Case("no-common-esp-proposal", {"esp": "3des-md5"}, "charon",
          pattern(r"received NO_PROPOSAL_CHOSEN error notify"),
-         pattern(r"proposal.*3des"), "ipsec"),
+         pattern(r"Quick Mode refused.*offered: 3DES.*allowed: AES"), "ipsec"),
     Case("wrong-password", {"password": "not this one"}, "ppp",
          pattern(r"rcvd \[CHAP Failure .*E=691"),
-         pattern(r"alice.*password|password.*alice"), "ppp"),
+         pattern(r"login refused: wrong password.*alice"), "ppp"),
     Case("unknown-user", {"user": "mallory"}, "ppp",
          pattern(r"rcvd \[CHAP Failure .*E=691"),
-         pattern(r"(unknown|no such|no user).*mallory|mallory.*(unknown|no such)"), "ppp"),
+         pattern(r"login refused: no such user.*mallory"), "ppp"),
     Case("ipv4-only", {"ipv6": False}, "ppp",
          pattern(r"sent \[LCP ProtRej .*80 57"),
-         pattern(r"ipv6cp.*reject|reject.*ipv6cp"), "", (at.HOST4,)),
+         pattern(r"client refuses IPv6; IPv4 goes on"), "", (at.HOST4,)),
     Case("ipv6-only", {"ipv4": False}, "ppp",
          pattern(r"sent \[LCP ProtRej .*80 21"),
-         pattern(r"\bipcp.*reject|reject.*\bipcp"), "", (at.HOST6,)),
+         pattern(r"client refuses IPv4; IPv6 goes on"), "", (at.HOST6,)),
 ]
 
 
@@ -73,11 +74,11 @@ def attempt(lab, adit, guest, case):
     client = LinuxClient(guest, Profile("10.99.0.2", **{**right, **case.change}), case.name)
     before, mark = adit.holdings(), adit.mark()
     client.configure()
-    done = client.secure(check=False)
+    up, text = client.secure(check=False)
     if case.fails_at == "ipsec":
-        lab.check(done.status != 0, f"{case.name}: ipsec up fails", done.out)
+        lab.check(not up, f"{case.name}: ipsec up fails", text)
     else:
-        lab.check(done.status == 0, f"{case.name}: ipsec up succeeds", done.out)
+        lab.check(up, f"{case.name}: ipsec up succeeds", text)
         client.dial()
     if case.fails_at == "ppp":
         guest.wait("pppd has ended", f"grep -q 'Connection terminated\\|Exit\\.' {client.ppp} && ! pidof pppd", 30)
@@ -103,7 +104,7 @@ def works(lab, adit, client, case):
     """One family is missing: the other has to work."""
     client.wait_online()
     for address in case.pings:
-        lab.check(client.ping(address), f"{case.name}: the other family works ({address})")
+        lab.check(client.ping(address), f"{case.name}: the other family works ({address})", client.said)
     session = adit.session()
     opened = {p: str(session[p]).lower() == "opened" for p in ("ipcp", "ipv6cp")}
     lab.equal(opened, {"ipcp": client.profile.ipv4, "ipv6cp": client.profile.ipv6}, f"{case.name}: sessions: what is opened")
