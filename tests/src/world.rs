@@ -445,6 +445,7 @@ impl World {
         if let Some(path) = self.server.handle_tun(&mut buf, self.now) {
             self.send_from_server(path, buf.as_slice().to_vec());
         }
+        self.drain_server();
     }
 
     fn send_from_server(&mut self, path: Path, payload: Vec<u8>) {

@@ -30,16 +30,25 @@ const L2TP_PORT: u16 = 1701;
 
 /// A Diffie-Hellman computation, to be run away from the packet path.
 #[derive(Debug)]
-pub struct Job(adit_ike::Job);
+pub struct Job {
+    cookie: [u8; 8],
+    job: adit_ike::Job,
+}
 
 /// A finished [`Job`].
 #[derive(Debug)]
-pub struct JobDone(adit_ike::JobDone);
+pub struct JobDone {
+    cookie: [u8; 8],
+    done: adit_ike::JobDone,
+}
 
 impl Job {
     /// Computes; takes up to some milliseconds.
     pub fn run(self) -> JobDone {
-        JobDone(self.0.run())
+        JobDone {
+            cookie: self.cookie,
+            done: self.job.run(),
+        }
     }
 }
 
@@ -53,8 +62,13 @@ impl Job {
 pub struct Client {
     config: Config,
     rng: Rng,
+    /// The IKE SA that exchanges are started under.
     ike: IkeSa,
+    /// Others: one that is to take its place, or ones that it replaced.
+    other_ikes: Vec<IkeSa>,
     sas: Sas,
+    /// The inbound SPI of a Quick Mode that is to replace the newest SA.
+    rekeying: Option<u32>,
     encapsulate: bool,
     /// Whether keepalives are due: we are behind a NAT.
     keepalive_at: Option<Instant>,
@@ -91,7 +105,9 @@ impl Client {
             config,
             rng,
             ike,
+            other_ikes: Vec::new(),
             sas: Sas::default(),
+            rekeying: None,
             encapsulate: false,
             keepalive_at: None,
             tunnel: None,
@@ -134,8 +150,15 @@ impl Client {
     }
 
     fn handle_ike(&mut self, path: Path, message: &[u8], now: Instant) {
-        // What is refused is counted in the SA's own statistics; nothing else comes of it.
-        let _ = self.ike.handle_message(path, message, now, &mut self.rng);
+        let Ok(header) = adit_ike::parse_header(message) else {
+            return;
+        };
+        let all = std::iter::once(&mut self.ike).chain(&mut self.other_ikes);
+        let mut known = all.filter(|ike| ike.cookies().0 == header.initiator_cookie);
+        if let Some(ike) = known.next() {
+            // What is refused is counted in the SA's own statistics; nothing else comes of it.
+            let _ = ike.handle_message(path, message, now, &mut self.rng);
+        }
     }
 
     fn handle_esp(&mut self, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
@@ -215,7 +238,10 @@ impl Client {
         if self.down {
             return;
         }
-        self.ike.handle_timeout(now, &mut self.rng);
+        for ike in std::iter::once(&mut self.ike).chain(&mut self.other_ikes) {
+            ike.handle_timeout(now, &mut self.rng);
+        }
+        self.rekey_sas(now);
         if let Some(tunnel) = &mut self.tunnel {
             tunnel.handle_timeout(now, &mut self.rng);
         }
@@ -240,8 +266,13 @@ impl Client {
         if self.down {
             return None;
         }
+        let soft = self.sas.soft_expiry().filter(|_| self.rekeying.is_none());
+        let others = self.other_ikes.iter().filter_map(IkeSa::poll_timeout).min();
         [
             self.ike.poll_timeout(),
+            others,
+            soft,
+            self.sas.retirement(),
             self.tunnel.as_ref().and_then(Tunnel::poll_timeout),
             self.ppp.as_ref().and_then(Link::poll_timeout),
             self.host.as_ref().and_then(Host::poll_timeout),
@@ -264,12 +295,19 @@ impl Client {
 
     /// The next computation to run away from the packet path.
     pub fn poll_job(&mut self) -> Option<Job> {
-        self.ike.poll_job().map(Job)
+        let all = std::iter::once(&mut self.ike).chain(&mut self.other_ikes);
+        all.into_iter().find_map(|ike| {
+            let cookie = ike.cookies().0;
+            ike.poll_job().map(|job| Job { cookie, job })
+        })
     }
 
     /// Takes the result of a [`Job`].
     pub fn handle_job(&mut self, done: JobDone, now: Instant) {
-        self.ike.handle_job(done.0, now, &mut self.rng);
+        let all = std::iter::once(&mut self.ike).chain(&mut self.other_ikes);
+        if let Some(ike) = all.into_iter().find(|ike| ike.cookies().0 == done.cookie) {
+            ike.handle_job(done.done, now, &mut self.rng);
+        }
         self.drive(now);
     }
 
@@ -337,11 +375,9 @@ impl Client {
     }
 
     fn step(&mut self, now: Instant) -> bool {
-        if let Some(Transmit { path, mut payload }) = self.ike.poll_transmit() {
-            if path.channel == Channel::NatT {
-                payload.splice(0..0, NON_ESP_MARKER);
-            }
-            self.transmits.push_back(Transmit { path, payload });
+        let mut all = std::iter::once(&mut self.ike).chain(&mut self.other_ikes);
+        if let Some(transmit) = all.find_map(IkeSa::poll_transmit) {
+            self.transmits.push_back(marked(transmit));
             return true;
         }
         if let Some(message) = self.tunnel.as_mut().and_then(Tunnel::poll_transmit) {
@@ -362,6 +398,14 @@ impl Client {
         }
         if let Some(event) = self.ike.poll_event() {
             self.ike_event(event, now);
+            return true;
+        }
+        let others = self.other_ikes.iter_mut().enumerate();
+        if let Some((index, event)) = others
+            .filter_map(|(index, ike)| Some((index, ike.poll_event()?)))
+            .next()
+        {
+            self.other_ike_event(index, event, now);
             return true;
         }
         if let Some(event) = self.tunnel.as_mut().and_then(Tunnel::poll_event) {
@@ -409,6 +453,10 @@ impl Client {
                 if self.sas.add(&child, now, &mut self.rng).is_err() {
                     return;
                 }
+                if self.rekeying == Some(child.inbound_spi) {
+                    self.rekeying = None;
+                    self.sas.retire_older(now);
+                }
                 self.events.push_back(Event::Sa {
                     suite: child.suite,
                     encapsulated: child.encapsulated,
@@ -421,6 +469,8 @@ impl Client {
             Ike::ChildFailed { reason, .. } if self.sas.is_empty() => {
                 self.go_down(DownReason::QuickMode(reason));
             }
+            Ike::ChildFailed { .. } => self.rekeying = None,
+            Ike::RekeyDue => self.rekey_ike(now),
             Ike::ChildDeleted { outbound_spi } => {
                 self.sas.remove(outbound_spi);
                 if self.sas.is_empty() {
@@ -436,7 +486,55 @@ impl Client {
         }
     }
 
-    fn start_quick_mode(&mut self, now: Instant) {
+    /// Replaces the newest SA when it is time, and deletes what has been replaced long enough.
+    fn rekey_sas(&mut self, now: Instant) {
+        for spi in self.sas.take_retired(now) {
+            self.ike.delete_child(spi, now, &mut self.rng);
+        }
+        let due = self.sas.soft_expiry().is_some_and(|at| now >= at);
+        if due && self.rekeying.is_none() && self.ike.is_established() {
+            self.rekeying = Some(self.start_quick_mode(now));
+        }
+    }
+
+    /// Starts a phase 1 that is to take the place of the present one, on the same path.
+    fn rekey_ike(&mut self, now: Instant) {
+        let path = self.ike.path();
+        let identity = self.config.identity.clone();
+        let ike = IkeSa::initiate(
+            &self.config.ike,
+            self.config.psk.clone(),
+            path,
+            self.config.nat_t_local,
+            identity.unwrap_or_else(|| address_id(path.local.ip())),
+            now,
+            &mut self.rng,
+        );
+        self.other_ikes.push(ike.without_initial_contact());
+    }
+
+    fn other_ike_event(&mut self, index: usize, event: adit_ike::Event, now: Instant) {
+        use adit_ike::Event as Ike;
+        match event {
+            Ike::Established(phase1) => {
+                if let Some(ike) = self.other_ikes.get_mut(index) {
+                    std::mem::swap(ike, &mut self.ike);
+                    ike.supersede(now, &mut self.rng);
+                }
+                self.events.push_back(Event::Phase1(phase1));
+            }
+            Ike::Closed(reason) => {
+                // What it still had to say was said before this event.
+                self.other_ikes.remove(index);
+                if reason != adit_ike::CloseReason::Superseded && self.other_ikes.is_empty() {
+                    self.rekey_ike(now);
+                }
+            }
+            event => self.ike_event(event, now),
+        }
+    }
+
+    fn start_quick_mode(&mut self, now: Instant) -> u32 {
         let spi = self.new_spi();
         let path = self.ike.path();
         let selector = |address: SocketAddr, port| Selector {
@@ -452,6 +550,7 @@ impl Client {
             now,
             &mut self.rng,
         );
+        spi
     }
 
     /// An SPI outside the reserved range (RFC 4303 2.1) that no SA of ours has.
@@ -569,15 +668,20 @@ impl Client {
 
     fn go_down(&mut self, reason: DownReason) {
         // Deletes may still wait to be sent.
-        while let Some(Transmit { path, mut payload }) = self.ike.poll_transmit() {
-            if path.channel == Channel::NatT {
-                payload.splice(0..0, NON_ESP_MARKER);
-            }
-            self.transmits.push_back(Transmit { path, payload });
+        while let Some(transmit) = self.ike.poll_transmit() {
+            self.transmits.push_back(marked(transmit));
         }
         self.down = true;
         self.events.push_back(Event::Down(reason));
     }
+}
+
+/// A datagram with an IKE message, framed as its channel wants it.
+fn marked(Transmit { path, mut payload }: Transmit) -> Transmit {
+    if path.channel == Channel::NatT {
+        payload.splice(0..0, NON_ESP_MARKER);
+    }
+    Transmit { path, payload }
 }
 
 fn address_id(address: IpAddr) -> IdValue {

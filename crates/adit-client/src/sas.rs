@@ -1,7 +1,7 @@
 //! The client's ESP SAs: all inbound ones are open, the newest outbound one is used.
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adit_crypto::{KeyLength, Rng};
 use adit_esp::{InboundSa, Lifetime, OutboundSa};
@@ -12,10 +12,16 @@ use adit_wire::{PacketBuf, Path};
 
 const L2TP_PORT: u16 = 1701;
 
+/// How long an old SA is kept beside the one that replaced it, for what is still under way.
+const OVERLAP: Duration = Duration::from_secs(30);
+
 /// Both directions of the connection's SAs.
 #[derive(Default)]
 pub(crate) struct Sas {
+    /// Oldest first.
     pairs: Vec<(InboundSa, OutboundSa)>,
+    /// Inbound SPIs of replaced SAs, with when they go.
+    retired: Vec<(u32, Instant)>,
 }
 
 impl Sas {
@@ -54,6 +60,38 @@ impl Sas {
     pub(crate) fn remove(&mut self, outbound_spi: u32) {
         self.pairs
             .retain(|(_, outbound)| outbound.spi() != outbound_spi);
+    }
+
+    /// When the newest SA wants to be replaced.
+    pub(crate) fn soft_expiry(&self) -> Option<Instant> {
+        self.pairs.last()?.1.expires_at().0
+    }
+
+    /// When the next replaced SA goes.
+    pub(crate) fn retirement(&self) -> Option<Instant> {
+        self.retired.iter().map(|(_, at)| *at).min()
+    }
+
+    /// The newest SA replaces the others.
+    pub(crate) fn retire_older(&mut self, now: Instant) {
+        let older = self.pairs.iter().rev().skip(1);
+        for (inbound, _) in older {
+            if self.retired.iter().all(|(spi, _)| *spi != inbound.spi()) {
+                self.retired.push((inbound.spi(), now + OVERLAP));
+            }
+        }
+    }
+
+    /// Forgets the SAs whose overlap is over, and gives their inbound SPIs.
+    pub(crate) fn take_retired(&mut self, now: Instant) -> Vec<u32> {
+        let over: Vec<_> = self
+            .retired
+            .extract_if(.., |(_, at)| now >= *at)
+            .map(|(spi, _)| spi)
+            .collect();
+        self.pairs
+            .retain(|(inbound, _)| !over.contains(&inbound.spi()));
+        over
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -42,6 +42,8 @@ counters! {
     ike_established,
     /// Quick Modes completed.
     child_established,
+    /// Quick Modes that we started, to replace SAs.
+    child_rekeys_started,
     /// Quick Modes that failed.
     child_failed,
     /// Peers given up by dead peer detection.

@@ -5,8 +5,11 @@
 //! What the packet path needs of them is published to the [`Plane`].
 
 mod budget;
+mod group;
 mod ike;
+mod peer;
 mod pools;
+mod rekey;
 mod session;
 mod shutdown;
 mod tunnel;
@@ -30,7 +33,9 @@ use crate::stats::{Gauges, Stats};
 use crate::timers::Timers;
 
 use budget::Budget;
+use group::GroupState;
 use ike::{IkeEntry, IkeKey};
+use peer::{Peer, PeerKey};
 use pools::Pools;
 use session::Session;
 use shutdown::Stopping;
@@ -50,17 +55,6 @@ enum TimerKey {
     Tunnel(u16),
     Session(SessionKey),
     Stopping,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct PeerKey(usize);
-
-/// An authenticated peer: one phase 1 identity at one outer address and port.
-struct Peer {
-    identity: (String, SocketAddr),
-    ikes: Vec<IkeKey>,
-    groups: Vec<GroupKey>,
-    info: ike::PeerInfo,
 }
 
 /// A Diffie-Hellman computation for an IKE SA, to be run away from the packet path.
@@ -113,7 +107,7 @@ pub struct Server {
     half_open: BTreeMap<u64, IkeKey>,
     peers: Slab<Peer>,
     by_identity: HashMap<(String, SocketAddr), PeerKey>,
-    groups: HashMap<GroupKey, ike::GroupState>,
+    groups: HashMap<GroupKey, GroupState>,
     tunnels: HashMap<u16, TunnelState>,
     sessions: HashMap<SessionKey, Session>,
     by_id: HashMap<SessionId, SessionKey>,
@@ -192,7 +186,9 @@ impl Server {
     /// [`TAILROOM`](crate::TAILROOM) after it. If it goes to a session, it is a sealed datagram
     /// afterwards, and the path to send it on is returned.
     pub fn handle_tun(&mut self, packet: &mut PacketBuf, now: Instant) -> Option<Path> {
-        match self.plane.outbound(packet, now) {
+        let outbound = self.plane.outbound(packet, now);
+        self.rekey_by_volume(now);
+        match outbound {
             Outbound::Sealed(path) => Some(path),
             Outbound::Refused(Some(error)) if self.icmp_budget.spend(now) => {
                 self.to_tun.push_back(error);
@@ -205,7 +201,7 @@ impl Server {
     fn handle_esp(&mut self, path: Path, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
         let (inbound, learnt) = self.plane.inbound(path, packet, now);
         if let Some(group) = learnt.moved {
-            self.peer_moved(group, path, now);
+            self.peer_moved(group, path);
         }
         if let Some(spi) = learnt.first_on {
             tracing::debug!(spi = format_args!("{spi:08x}"), "peer uses its new SA");

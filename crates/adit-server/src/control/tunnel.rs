@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use adit_l2tp::{CallDisconnect, Tunnel};
 
-use super::{PeerKey, Server, TimerKey};
+use super::peer::PeerKey;
+use super::{Server, TimerKey};
 use crate::plane::{GroupKey, SessionKey};
 
 /// How long a tunnel may be there without a session: clients open one at once.

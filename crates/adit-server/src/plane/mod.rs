@@ -53,6 +53,8 @@ struct Outbounds {
     sa: OutboundSa,
     /// The peer has shown that it holds the SA: by its last Quick Mode message or by a packet.
     confirmed: bool,
+    /// It has been said that it wants to be replaced.
+    worn: bool,
 }
 
 /// The SAs of one group and where its packets go.
@@ -94,6 +96,7 @@ pub(crate) struct Plane {
     by_ids: HashMap<(u16, u16), SessionKey>,
     routes4: PrefixMap<Ipv4Net, SessionKey>,
     routes6: PrefixMap<Ipv6Net, SessionKey>,
+    worn: Vec<GroupKey>,
     /// Source addresses of the ICMP errors that the server makes.
     own4: Ipv4Addr,
     own6: Ipv6Addr,
@@ -109,6 +112,7 @@ impl Plane {
             by_ids: HashMap::new(),
             routes4: PrefixMap::new(),
             routes6: PrefixMap::new(),
+            worn: Vec::new(),
             own4,
             own6,
             stats: Stats::default(),
@@ -149,6 +153,7 @@ impl Plane {
         state.outbound.push(Outbounds {
             sa: outbound,
             confirmed,
+            worn: false,
         });
         self.inbound.insert(
             inbound.spi(),
@@ -191,6 +196,17 @@ impl Plane {
     /// When the SA pair of `inbound_spi` must not be used any more.
     pub(crate) fn hard_expiry(&self, inbound_spi: u32) -> Option<Instant> {
         self.inbound.get(&inbound_spi)?.sa.expires_at().1
+    }
+
+    /// When the SA pair of `inbound_spi` is to be replaced.
+    pub(crate) fn soft_expiry(&self, inbound_spi: u32) -> Option<Instant> {
+        self.inbound.get(&inbound_spi)?.sa.expires_at().0
+    }
+
+    /// The next group whose newest SA has carried enough bytes to be replaced; each SA is told
+    /// once.
+    pub(crate) fn poll_worn(&mut self) -> Option<GroupKey> {
+        self.worn.pop()
     }
 
     /// The newest suite a group sends with, for display.

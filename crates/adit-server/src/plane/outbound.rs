@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use adit_esp::Expiry;
 use adit_link::{guard, icmp};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::{PacketBuf, Path, Transmit, udp};
@@ -146,13 +147,19 @@ impl Plane {
     ) -> Option<Path> {
         let group = self.groups.get_mut(key.0)?;
         let addresses = group.checksum_addresses();
-        let usable = group.outbound.iter_mut().rev().find(|outbound| {
-            outbound.confirmed && outbound.sa.expiry(now) != adit_esp::Expiry::Hard
+        let mut candidates = group.outbound.iter_mut().rev();
+        let usable = candidates.find_map(|outbound| {
+            let expiry = outbound.sa.expiry(now);
+            (outbound.confirmed && expiry != Expiry::Hard).then_some((outbound, expiry))
         });
-        let Some(outbound) = usable else {
+        let Some((outbound, expiry)) = usable else {
             self.stats.no_sa += 1;
             return None;
         };
+        if expiry == Expiry::Soft && !outbound.worn {
+            outbound.worn = true;
+            self.worn.push(key);
+        }
         udp::prepend(packet, L2TP_PORT, port, addresses).ok()?;
         if outbound.sa.seal(packet, ip_protocol::UDP).is_err() {
             self.stats.no_sa += 1;

@@ -1,0 +1,208 @@
+//! Peers: who phase 1 has authenticated, and what of theirs belongs together.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use adit_ike::Phase1;
+use adit_wire::Path;
+
+use super::ike::IkeKey;
+use super::{Server, TimerKey};
+use crate::info::IkeInfo;
+use crate::plane::GroupKey;
+
+/// How long an IKE SA may be there without any ESP SA.
+pub(super) const PEER_IDLE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct PeerKey(pub(super) usize);
+
+/// An authenticated peer: one phase 1 identity at one outer address and port.
+pub(super) struct Peer {
+    pub(super) identity: (String, SocketAddr),
+    /// Oldest first.
+    pub(super) ikes: Vec<IkeKey>,
+    pub(super) groups: Vec<GroupKey>,
+    pub(super) info: PeerInfo,
+}
+
+/// What phase 1 told about a peer, for display.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PeerInfo {
+    pub(super) client: String,
+    pub(super) nat: &'static str,
+    pub(super) ike: IkeInfo,
+}
+
+impl Server {
+    pub(super) fn ike_established(&mut self, key: IkeKey, phase1: &Phase1, now: Instant) {
+        let Some(entry) = self.ikes.get(key.0) else {
+            return;
+        };
+        self.half_open.remove(&entry.serial);
+        let path = entry.sa.path();
+        self.plane.stats.ike_established += 1;
+        let identity = (phase1.peer_id.to_string(), path.remote);
+        let info = PeerInfo {
+            client: phase1.client.to_string(),
+            nat: match (phase1.nat.local_behind, phase1.nat.remote_behind) {
+                (false, false) => "none",
+                (false, true) => "client",
+                (true, false) => "server",
+                (true, true) => "both",
+            },
+            ike: IkeInfo {
+                encryption: phase1.proposal.cipher.to_string(),
+                hash: phase1.proposal.hash.to_string(),
+                group: phase1.proposal.group.to_string(),
+                auth: "psk".into(),
+            },
+        };
+        tracing::info!(
+            peer = %path.remote,
+            id = %phase1.peer_id,
+            client = info.client,
+            proposal = %phase1.proposal,
+            nat = info.nat,
+            "phase 1 established"
+        );
+        let peer = match self.by_identity.get(&identity).copied() {
+            Some(peer) => peer,
+            None if self.peers.len() >= self.config.limits.peers => {
+                self.plane.stats.peers_refused += 1;
+                tracing::warn!(
+                    peer = %path.remote,
+                    limit = self.config.limits.peers,
+                    "peer refused: limits.peers is reached"
+                );
+                if let Some(entry) = self.ikes.get_mut(key.0) {
+                    entry.sa.close(now, &mut self.rng);
+                }
+                return;
+            }
+            None => {
+                let peer = PeerKey(self.peers.insert(Peer {
+                    identity: identity.clone(),
+                    ikes: Vec::new(),
+                    groups: Vec::new(),
+                    info: PeerInfo::default(),
+                }));
+                self.by_identity.insert(identity, peer);
+                peer
+            }
+        };
+        if let Some(state) = self.peers.get_mut(peer.0) {
+            state.ikes.push(key);
+            state.info = info;
+        }
+        if let Some(entry) = self.ikes.get_mut(key.0) {
+            entry.peer = Some(peer);
+        }
+        self.timers.set(TimerKey::Peer(peer), Some(now + PEER_IDLE));
+        self.initial_contact(key, now);
+    }
+
+    /// RFC 2407 4.6.3.3: the peer has no other SAs with us, so what we hold of it is stale. The
+    /// peer is its identity at its address and port, so neighbours behind the same NAT are not
+    /// meant.
+    pub(super) fn initial_contact(&mut self, key: IkeKey, now: Instant) {
+        let Some((peer, true)) = self
+            .ikes
+            .get(key.0)
+            .and_then(|entry| Some((entry.peer?, entry.initial_contact)))
+        else {
+            return;
+        };
+        let Some(state) = self.peers.get(peer.0) else {
+            return;
+        };
+        // The notification may come late, when this very SA has carried Quick Modes already.
+        let is_old = |group: &GroupKey| {
+            let state = self.groups.get(group);
+            state.is_some_and(|state| state.made_by != key)
+        };
+        let groups: Vec<_> = state.groups.iter().copied().filter(is_old).collect();
+        let old: Vec<_> = state
+            .ikes
+            .iter()
+            .copied()
+            .filter(|ike| *ike != key)
+            .collect();
+        if !groups.is_empty() {
+            tracing::info!(
+                id = state.identity.0,
+                "peer starts anew: its old SAs and sessions are dropped"
+            );
+        }
+        for group in groups {
+            self.remove_group(group, "the client started anew", now);
+        }
+        for ike in old {
+            self.forget_ike(ike);
+        }
+    }
+
+    /// When a peer was last heard in any of its sessions: then it need not be asked.
+    pub(super) fn heard_from(&self, key: IkeKey) -> Option<Instant> {
+        let peer = self.peers.get(self.ikes.get(key.0)?.peer?.0)?;
+        let groups = peer.groups.iter().filter_map(|key| self.groups.get(key));
+        groups
+            .flat_map(|group| &group.tunnels)
+            .filter_map(|id| self.tunnel_heard(*id))
+            .max()
+    }
+
+    /// A peer without ESP SAs has no use for its IKE SAs.
+    pub(super) fn peer_timeout(&mut self, peer: PeerKey, now: Instant) {
+        let Some(state) = self.peers.get(peer.0) else {
+            return;
+        };
+        if !state.groups.is_empty() {
+            return;
+        }
+        tracing::debug!(id = state.identity.0, "no ESP SA: the IKE SA is deleted");
+        for ike in state.ikes.clone() {
+            if let Some(entry) = self.ikes.get_mut(ike.0) {
+                entry.sa.close(now, &mut self.rng);
+                self.drive_ike(ike, now);
+            }
+        }
+    }
+
+    pub(super) fn remove_peer_if_unused(&mut self, peer: PeerKey) {
+        if self
+            .peers
+            .get(peer.0)
+            .is_some_and(|state| state.ikes.is_empty() && state.groups.is_empty())
+            && let Some(state) = self.peers.try_remove(peer.0)
+        {
+            self.timers.set(TimerKey::Peer(peer), None);
+            self.by_identity.remove(&state.identity);
+        }
+    }
+
+    /// An authentic packet of this group came from a new address or port: everything that goes to
+    /// the peer follows it.
+    pub(super) fn peer_moved(&mut self, group: GroupKey, path: Path) {
+        let Some(peer) = self.groups.get(&group).map(|state| state.peer) else {
+            return;
+        };
+        let Some(state) = self.peers.get_mut(peer.0) else {
+            return;
+        };
+        tracing::info!(id = state.identity.0, to = %path.remote, "peer moved to a new address or port");
+        self.by_identity.remove(&state.identity);
+        state.identity.1 = path.remote;
+        self.by_identity.insert(state.identity.clone(), peer);
+        for ike in &state.ikes {
+            if let Some(entry) = self.ikes.get_mut(ike.0) {
+                entry.sa.follow_peer(path);
+            }
+        }
+    }
+
+    /// The IKE SA that a peer's new exchanges belong to.
+    pub(super) fn newest_ike(&self, peer: PeerKey) -> Option<IkeKey> {
+        self.peers.get(peer.0)?.ikes.last().copied()
+    }
+}

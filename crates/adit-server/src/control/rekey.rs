@@ -1,0 +1,137 @@
+//! Replacing ESP SAs before they end. Either side may; the old and the new ones overlap, so that
+//! L2TP never notices.
+
+use std::time::{Duration, Instant};
+
+use adit_ike::ChildFailure;
+
+use super::Server;
+use crate::plane::GroupKey;
+
+/// How long an old SA is kept beside the one that replaced it, for what is still under way.
+const OVERLAP: Duration = Duration::from_secs(30);
+
+/// How long to wait after a Quick Mode that failed.
+const RETRY: Duration = Duration::from_secs(20);
+
+/// How far a group is in replacing its SAs.
+#[derive(Debug, Default)]
+pub(super) struct Rekey {
+    /// The inbound SPI of our Quick Mode under way.
+    pending: Option<u32>,
+    /// Not before this, after a failure.
+    not_before: Option<Instant>,
+    /// Inbound SPIs of replaced SAs, with when they are deleted.
+    retired: Vec<(u32, Instant)>,
+}
+
+impl Rekey {
+    /// When there is something to do, given when the newest SA wants to be replaced.
+    pub(super) fn deadline(&self, soft: Option<Instant>) -> Option<Instant> {
+        let start = match (self.pending, soft) {
+            (None, Some(soft)) => Some(self.not_before.map_or(soft, |at| at.max(soft))),
+            _ => None,
+        };
+        let retire = self.retired.iter().map(|(_, at)| *at).min();
+        [start, retire].into_iter().flatten().min()
+    }
+
+    /// A pair of SAs came up, whoever started it: the older ones are replaced. Those that a peer
+    /// replaced are its own to delete; we only do so if we started it.
+    pub(super) fn replaced(&mut self, older: &[u32], by: u32, now: Instant) {
+        if self.pending == Some(by) {
+            self.pending = None;
+            let known = |spi: &u32| self.retired.iter().any(|(retired, _)| retired == spi);
+            let new: Vec<_> = older.iter().copied().filter(|spi| !known(spi)).collect();
+            self.retired
+                .extend(new.into_iter().map(|spi| (spi, now + OVERLAP)));
+        }
+        self.not_before = None;
+    }
+}
+
+impl Server {
+    /// Starts a Quick Mode where the newest SA of a group wants to be replaced, and deletes what
+    /// has been replaced long enough.
+    pub(super) fn rekey_group(&mut self, key: GroupKey, now: Instant) {
+        let Some(state) = self.groups.get_mut(&key) else {
+            return;
+        };
+        let is_over = |retired: &mut (u32, Instant)| now >= retired.1;
+        let over: Vec<_> = state.rekey.retired.extract_if(.., is_over).collect();
+        for (spi, _) in over {
+            self.delete_child(key, spi, now);
+        }
+        let Some(state) = self.groups.get(&key) else {
+            return;
+        };
+        let soft = state
+            .spis
+            .last()
+            .and_then(|spi| self.plane.soft_expiry(*spi));
+        let too_early = state.rekey.not_before.is_some_and(|at| now < at);
+        if state.rekey.pending.is_some() || too_early || soft.is_none_or(|at| now < at) {
+            return;
+        }
+        self.start_rekey(key, now);
+    }
+
+    /// The newest SA of a group has carried so many bytes that it wants to be replaced.
+    pub(super) fn rekey_by_volume(&mut self, now: Instant) {
+        while let Some(key) = self.plane.poll_worn() {
+            let idle = self
+                .groups
+                .get(&key)
+                .is_some_and(|state| state.rekey.pending.is_none());
+            if idle {
+                self.start_rekey(key, now);
+                self.schedule_group(key);
+            }
+        }
+    }
+
+    fn start_rekey(&mut self, key: GroupKey, now: Instant) {
+        let spi = self.free_spi();
+        let Some(state) = self.groups.get_mut(&key) else {
+            return;
+        };
+        state.rekey.not_before = Some(now + RETRY);
+        let peer = state.peer;
+        let (local, remote) = (state.local.clone(), state.remote.clone());
+        let newest = self.newest_ike(peer);
+        let Some((ike, entry)) = newest.and_then(|ike| Some((ike, self.ikes.get_mut(ike.0)?)))
+        else {
+            // The peer has no IKE SA with us: it makes a new one when it wants to go on.
+            return;
+        };
+        if let Some(state) = self.groups.get_mut(&key) {
+            state.rekey.pending = Some(spi);
+        }
+        self.plane.stats.child_rekeys_started += 1;
+        entry
+            .sa
+            .start_quick_mode(local, remote, spi, true, now, &mut self.rng);
+        self.drive_ike(ike, now);
+    }
+
+    /// Whether this is the inbound SPI of a Quick Mode of ours.
+    pub(super) fn is_rekeying(&self, spi: u32) -> bool {
+        let mut groups = self.groups.values();
+        groups.any(|state| state.rekey.pending == Some(spi))
+    }
+
+    /// A Quick Mode of ours came to nothing; the SAs there are go on until they end.
+    pub(super) fn rekey_failed(&mut self, spi: u32, reason: &ChildFailure, now: Instant) {
+        let failed = self
+            .groups
+            .iter_mut()
+            .find(|(_, state)| state.rekey.pending == Some(spi));
+        if let Some((key, state)) = failed {
+            let key = *key;
+            state.rekey.pending = None;
+            state.rekey.not_before = Some(now + RETRY);
+            tracing::debug!(%reason, "rekeying failed, will be tried again");
+            self.schedule_group(key);
+        }
+    }
+}
