@@ -54,6 +54,11 @@ pub struct Ipv6Config {
 pub struct Limits {
     /// Phase 1 exchanges that are not authenticated yet; the oldest is dropped for a new one.
     pub half_open: usize,
+    /// The same from one source network: a /24 of IPv4, a /48 of IPv6. More are refused, so that
+    /// one network cannot push out the exchanges of others.
+    pub half_open_per_network: usize,
+    /// Diffie-Hellman computations that wait or run; new exchanges are refused meanwhile.
+    pub pending_jobs: usize,
     /// Authenticated peers.
     pub peers: usize,
     /// SAs of one peer in each direction; the oldest is dropped for a new one.
@@ -68,6 +73,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             half_open: 1_000,
+            half_open_per_network: 200,
+            pending_jobs: 500,
             peers: 20_000,
             sas_per_peer: 8,
             tunnels_per_peer: 4,

@@ -32,6 +32,10 @@ counters! {
     ike_refused,
     /// First messages that were refused: no proposal chosen and the like.
     ike_exchanges_refused,
+    /// First messages refused because their source network has too many half-open exchanges.
+    ike_network_full,
+    /// First messages refused because too many Diffie-Hellman computations wait.
+    ike_busy,
     /// Half-open exchanges dropped for newer ones.
     ike_half_open_dropped,
     /// Phase 1 exchanges that ran out of time.

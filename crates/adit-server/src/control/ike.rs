@@ -59,6 +59,16 @@ impl Server {
     }
 
     fn accept_ike(&mut self, path: Path, message: &[u8], now: Instant) {
+        let limits = self.config.limits;
+        let source = path.remote.ip();
+        if self.half_open.count_near(source) >= limits.half_open_per_network {
+            self.plane.stats.ike_network_full += 1;
+            return;
+        }
+        if self.pending_jobs >= limits.pending_jobs {
+            self.plane.stats.ike_busy += 1;
+            return;
+        }
         let psk = Arc::clone(&self.config.psk);
         let accepted = IkeSa::accept(&self.config.ike, psk, path, message, now, &mut self.rng);
         let sa = match accepted {
@@ -74,8 +84,8 @@ impl Server {
                 return;
             }
         };
-        while self.half_open.len() >= self.config.limits.half_open {
-            let Some((_, oldest)) = self.half_open.pop_first() else {
+        while self.half_open.len() >= limits.half_open {
+            let Some(oldest) = self.half_open.oldest() else {
                 break;
             };
             self.plane.stats.ike_half_open_dropped += 1;
@@ -92,7 +102,7 @@ impl Server {
         }));
         self.by_cookie.insert(responder, key);
         self.by_first.insert((initiator, path.remote), key);
-        self.half_open.insert(self.ike_serial, key);
+        self.half_open.insert(self.ike_serial, key, source);
         self.drive_ike(key, now);
     }
 
@@ -114,6 +124,7 @@ impl Server {
                 self.send_ike(transmit);
             } else if let Some(job) = entry.sa.poll_job() {
                 let serial = entry.serial;
+                self.pending_jobs += 1;
                 self.jobs.push_back(Job {
                     ike: key,
                     serial,
@@ -213,7 +224,7 @@ impl Server {
             return;
         };
         let (_, responder) = entry.sa.cookies();
-        self.half_open.remove(&entry.serial);
+        self.half_open.remove(entry.serial);
         self.by_cookie.remove(&responder);
         self.by_first.remove(&entry.first);
         if let Some(peer) = entry.peer.and_then(|peer| self.peers.get_mut(peer.0)) {

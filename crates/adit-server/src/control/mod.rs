@@ -6,6 +6,7 @@
 
 mod budget;
 mod group;
+mod half_open;
 mod ike;
 mod peer;
 mod pools;
@@ -14,7 +15,7 @@ mod session;
 mod shutdown;
 mod tunnel;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::time::Instant;
@@ -34,6 +35,7 @@ use crate::timers::Timers;
 
 use budget::Budget;
 use group::GroupState;
+use half_open::HalfOpen;
 use ike::{IkeEntry, IkeKey};
 use peer::{Peer, PeerKey};
 use pools::Pools;
@@ -103,8 +105,9 @@ pub struct Server {
     by_cookie: HashMap<[u8; 8], IkeKey>,
     /// By the peer's cookie and address, for repeated first messages.
     by_first: HashMap<([u8; 8], SocketAddr), IkeKey>,
-    /// Half-open exchanges by serial: oldest first.
-    half_open: BTreeMap<u64, IkeKey>,
+    half_open: HalfOpen,
+    /// Computations handed out and not yet returned.
+    pending_jobs: usize,
     peers: Slab<Peer>,
     by_identity: HashMap<(String, SocketAddr), PeerKey>,
     groups: HashMap<GroupKey, GroupState>,
@@ -138,7 +141,8 @@ impl Server {
             ike_serial: 0,
             by_cookie: HashMap::new(),
             by_first: HashMap::new(),
-            half_open: BTreeMap::new(),
+            half_open: HalfOpen::default(),
+            pending_jobs: 0,
             peers: Slab::new(),
             by_identity: HashMap::new(),
             groups: HashMap::new(),
@@ -266,13 +270,15 @@ impl Server {
         self.events.pop_front()
     }
 
-    /// The next computation to run away from the packet path.
+    /// The next computation to run away from the packet path. Each must come back through
+    /// [`handle_job`](Self::handle_job): those that are out count against a limit.
     pub fn poll_job(&mut self) -> Option<Job> {
         self.jobs.pop_front()
     }
 
     /// Takes the result of a [`Job`].
     pub fn handle_job(&mut self, done: JobDone, now: Instant) {
+        self.pending_jobs = self.pending_jobs.saturating_sub(1);
         if let Some(entry) = self.ikes.get_mut(done.ike.0)
             && entry.serial == done.serial
         {

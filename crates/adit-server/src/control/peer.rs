@@ -39,7 +39,7 @@ impl Server {
         let Some(entry) = self.ikes.get(key.0) else {
             return;
         };
-        self.half_open.remove(&entry.serial);
+        self.half_open.remove(entry.serial);
         let path = entry.sa.path();
         self.plane.stats.ike_established += 1;
         let identity = (phase1.peer_id.to_string(), path.remote);

@@ -338,6 +338,12 @@ pub(super) fn limits(settings: &mut Settings<'_>) -> Limits {
     };
     Limits {
         half_open: limit("limits.half-open", default.half_open, 1_000_000),
+        half_open_per_network: limit(
+            "limits.half-open-per-network",
+            default.half_open_per_network,
+            1_000_000,
+        ),
+        pending_jobs: limit("limits.pending-jobs", default.pending_jobs, 1_000_000),
         peers: limit("limits.peers", default.peers, 1_000_000),
         sas_per_peer: limit("limits.sas-per-peer", default.sas_per_peer, 1_000),
         tunnels_per_peer: limit("limits.tunnels-per-peer", default.tunnels_per_peer, 1_000),

@@ -1,0 +1,90 @@
+//! Phase 1 exchanges that are not authenticated yet: bounded in total and per source network, the
+//! oldest first to go.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use super::ike::IkeKey;
+
+/// What counts as one source: a /24 of IPv4, a /48 of IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Network(u128);
+
+impl Network {
+    fn of(address: IpAddr) -> Self {
+        match address {
+            // Mapped, so that no IPv6 network equals an IPv4 one.
+            IpAddr::V4(address) => Self(u128::from(address.to_ipv6_mapped()) >> 8),
+            IpAddr::V6(address) => Self(u128::from(address) >> 80),
+        }
+    }
+}
+
+/// The half-open exchanges, by the serial of their IKE SA.
+#[derive(Debug, Default)]
+pub(super) struct HalfOpen {
+    by_age: BTreeMap<u64, (IkeKey, Network)>,
+    per_network: HashMap<Network, usize>,
+}
+
+impl HalfOpen {
+    pub(super) fn len(&self) -> usize {
+        self.by_age.len()
+    }
+
+    /// How many come from the network of `source`.
+    pub(super) fn count_near(&self, source: IpAddr) -> usize {
+        let count = self.per_network.get(&Network::of(source));
+        count.copied().unwrap_or_default()
+    }
+
+    pub(super) fn insert(&mut self, serial: u64, key: IkeKey, source: IpAddr) {
+        let network = Network::of(source);
+        self.by_age.insert(serial, (key, network));
+        *self.per_network.entry(network).or_default() += 1;
+    }
+
+    pub(super) fn remove(&mut self, serial: u64) {
+        if let Some((_, network)) = self.by_age.remove(&serial)
+            && let Some(count) = self.per_network.get_mut(&network)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.per_network.remove(&network);
+            }
+        }
+    }
+
+    pub(super) fn oldest(&self) -> Option<IkeKey> {
+        self.by_age.first_key_value().map(|(_, (key, _))| *key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_counted_apart_and_forgotten() {
+        let mut half_open = HalfOpen::default();
+        let near: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.254".parse().unwrap()];
+        let far: IpAddr = "192.0.3.1".parse().unwrap();
+        let v6: IpAddr = "2001:db8:1:2::3".parse().unwrap();
+        let v6_near: IpAddr = "2001:db8:1:ffff::4".parse().unwrap();
+        for (serial, address) in (1..).zip([near[0], near[1], far, v6]) {
+            half_open.insert(serial, IkeKey(serial as usize), address);
+        }
+        assert_eq!(half_open.count_near(near[0]), 2);
+        assert_eq!(half_open.count_near(far), 1);
+        assert_eq!(half_open.count_near(v6_near), 1);
+        assert_eq!(half_open.oldest(), Some(IkeKey(1)));
+        for serial in 1..=4 {
+            half_open.remove(serial);
+            half_open.remove(serial);
+        }
+        assert_eq!(half_open.len(), 0);
+        assert!(half_open.per_network.is_empty());
+    }
+}
