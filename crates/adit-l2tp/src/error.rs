@@ -29,8 +29,9 @@ pub enum Error {
     /// dropped, and no state is kept.
     #[error("a control connection that begins with something else than an SCCRQ")]
     NotOpen,
-    /// The peer opens a new control connection under the number of one that is being cleaned up:
-    /// the old one is closed at once, and the new one takes its place when the SCCRQ is repeated.
+    /// The peer opens a new control connection under the number of one that is being cleaned up, or
+    /// that it must have forgotten: the old one is closed at once, without a word, and the new one
+    /// takes its place when the SCCRQ is repeated.
     #[error("the peer has started anew")]
     StartedAnew,
     /// The control connection is over; dropped.

@@ -158,6 +158,9 @@ pub enum TunnelDownCause {
     /// The peer did not acknowledge a message, HELLO included.
     #[error("the peer does not answer")]
     Timeout,
+    /// The peer has forgotten it and opens a new one under the same number.
+    #[error("the peer has started anew")]
+    StartedAnew,
     /// It was not established within the setup timeout.
     #[error("not established in time")]
     SetupTimeout,

@@ -60,6 +60,8 @@ pub struct Tunnel {
     waiting: BTreeSet<(Instant, u16)>,
     events: VecDeque<Event>,
     setup: Option<Instant>,
+    /// When the control connection was established.
+    up_since: Option<Instant>,
     linger: Option<Instant>,
     /// When anything came from the peer.
     heard: Instant,
@@ -82,6 +84,7 @@ impl Tunnel {
             waiting: BTreeSet::new(),
             events: VecDeque::new(),
             setup: None,
+            up_since: None,
             linger: None,
             heard: now,
             serial: 0,

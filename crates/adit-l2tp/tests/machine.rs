@@ -180,6 +180,35 @@ fn a_client_that_starts_over_gets_a_new_tunnel() {
 }
 
 #[test]
+fn a_client_that_lost_power_gets_a_new_tunnel_under_its_old_number() {
+    let (mut lns, local) = End::with_session(config());
+    // One that was under way for long is a repetition.
+    lns.now += seconds(7);
+    lns.take(&sccrq()).unwrap();
+    assert_eq!(lns.seen(), [(None, 0, 2, 4)]);
+    assert_eq!(lns.events(), []);
+
+    lns.now += seconds(1);
+    assert_eq!(lns.take(&sccrq()), Err(Error::StartedAnew));
+    assert!(lns.tunnel.is_closed());
+    // The new tunnel of the client has the old number: nothing may reach it.
+    assert_eq!(lns.sent(), [[]; 0]);
+    assert_eq!(
+        lns.events(),
+        [
+            Event::SessionDown {
+                local,
+                cause: SessionDownCause::TunnelDown
+            },
+            Event::TunnelDown {
+                cause: TunnelDownCause::StartedAnew
+            }
+        ]
+    );
+    assert_eq!(lns.tunnel.poll_timeout(), None);
+}
+
+#[test]
 fn a_lac_may_stop_before_it_knows_our_tunnel_id() {
     let mut lns = End::lns(config());
     lns.take(&sccrq()).unwrap();

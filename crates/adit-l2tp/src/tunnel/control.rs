@@ -25,7 +25,7 @@ impl Tunnel {
         rng: &mut Rng,
     ) -> Result<(), Error> {
         let control = self
-            .admit(datagram)
+            .admit(datagram, now)
             .inspect_err(|_| self.channel.stats.bad_header += 1)?;
         self.heard = self.heard.max(now);
         self.channel.acknowledge(control.nr, now)?;
@@ -64,7 +64,7 @@ impl Tunnel {
     }
 
     /// Whether a datagram is a control message of this tunnel's peer.
-    fn admit<'a>(&mut self, datagram: &'a [u8]) -> Result<Control<'a>, Error> {
+    fn admit<'a>(&mut self, datagram: &'a [u8], now: Instant) -> Result<Control<'a>, Error> {
         let control = match decode(datagram)? {
             Packet::Control(control) => control,
             Packet::Data(_) => return Err(Error::NotControl),
@@ -83,20 +83,31 @@ impl Tunnel {
         if self.remote_id.is_none() || control.assigned_tunnel_id() != self.remote_id {
             return Err(wrong_tunnel);
         }
-        // A peer that has forgotten the tunnel we are still cleaning up. One that only repeats the
-        // SCCRQ that we refused has sent nothing else before.
-        let cleaning_up = match self.state {
-            TunnelState::Stopped => true,
-            TunnelState::Stopping => self.channel.next() > 1,
-            _ => false,
-        };
-        if cleaning_up && control.message_type() == Some(MessageType::Sccrq as u16) {
+        if control.message_type() == Some(MessageType::Sccrq as u16) && self.is_forgotten(now) {
+            if self.state == TunnelState::Established {
+                self.clean_up(TunnelDownCause::StartedAnew);
+            }
             self.state = TunnelState::Closed;
             self.linger = None;
             self.channel.drop_all();
             return Err(Error::StartedAnew);
         }
         Ok(control)
+    }
+
+    /// Whether an SCCRQ with the peer's own tunnel ID means that it has forgotten this tunnel.
+    fn is_forgotten(&self, now: Instant) -> bool {
+        match self.state {
+            // It lost power, and numbers its tunnels from the start again as Windows does. One
+            // that repeated its SCCRQ before it heard our answer did so long ago.
+            TunnelState::Established => self
+                .up_since
+                .is_some_and(|since| now >= since + self.config.longest_wait()),
+            TunnelState::Stopped => true,
+            // One that only repeats the SCCRQ that we refused has sent nothing else before.
+            TunnelState::Stopping => self.channel.next() > 1,
+            _ => false,
+        }
     }
 
     fn handle_message(
@@ -188,6 +199,7 @@ impl Tunnel {
 
     fn established(&mut self, now: Instant) {
         self.setup = None;
+        self.up_since = Some(now);
         let peer = std::mem::take(&mut self.peer);
         self.events.push_back(Event::TunnelUp {
             host_name: peer.host_name,
