@@ -138,6 +138,10 @@ impl IkeSa {
         let proposal = negotiation.proposal.ok_or(Error::Premature)?;
         let payloads = Payloads::parse(header.next_payload, header.body(message))?;
         let (public, nonce) = read_key_exchange(&payloads, proposal.group)?;
+        // With it and our own cookie, HASH_R would be the HASH_I that we are about to send.
+        if public == negotiation.public_i {
+            return Err(Error::Unexpected("our own key exchange value"));
+        }
         let Some(private) = negotiation.private.take() else {
             return Err(Error::Premature);
         };

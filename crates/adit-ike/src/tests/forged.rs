@@ -165,3 +165,18 @@ fn an_initiator_is_not_led_elsewhere() {
     assert_eq!(sa.path(), before);
     assert_eq!(sa.poll_transmit().unwrap().path, before);
 }
+
+#[test]
+fn our_own_message_3_is_no_answer_to_it() {
+    // Both hashes of main mode are the same where both public values and both cookies are.
+    let mut pair = until(3);
+    let path = pair.client.sa().path();
+    let third = pair.log[2].1.payload.clone();
+    let now = pair.now;
+    let Host { sa, rng, .. } = &mut pair.client;
+    let taken = sa.as_mut().unwrap().handle_message(path, &third, now, rng);
+    assert!(matches!(taken, Err(Error::Unexpected(_))), "{taken:?}");
+    // It has cost nothing.
+    pair.seconds(2);
+    assert!(pair.client.sa().is_established());
+}
