@@ -90,10 +90,11 @@ impl Answer {
         self.request == fingerprint(message)
     }
 
-    /// The answer, while it may be sent again.
+    /// The answer, once it is known and while it may be sent again.
     pub(crate) fn resend(&mut self) -> Option<Vec<u8>> {
+        let message = self.message.as_ref()?;
         self.left = self.left.checked_sub(1)?;
-        self.message.clone()
+        Some(message.clone())
     }
 }
 
@@ -135,6 +136,15 @@ mod tests {
         let mut answer = Answer::new(fingerprint(b"request"), Some(b"answer".to_vec()));
         assert!(answer.is_for(b"request"));
         assert!(!answer.is_for(b"Request"));
+        let resent = std::iter::from_fn(|| answer.resend()).count();
+        assert_eq!(resent, MAX_RESENDS as usize);
+    }
+
+    #[test]
+    fn repetitions_before_the_answer_is_known_cost_none_of_it() {
+        let mut answer = Answer::new(fingerprint(b"request"), None);
+        assert!((0..50).all(|_| answer.resend().is_none()));
+        answer.set(b"answer".to_vec());
         let resent = std::iter::from_fn(|| answer.resend()).count();
         assert_eq!(resent, MAX_RESENDS as usize);
     }
