@@ -1,5 +1,6 @@
 //! Quick Mode as its responder.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use adit_crypto::{PrivateValue, Rng, constant_time_eq};
@@ -29,6 +30,8 @@ struct Asked {
     ids: Option<(Vec<u8>, Vec<u8>)>,
     local: Selector,
     remote: Selector,
+    /// Our address as the peer knows it, and its own.
+    nat_oa: (Option<IpAddr>, Option<IpAddr>),
 }
 
 /// Why an authenticated message 1 is refused.
@@ -86,8 +89,7 @@ impl IkeSa {
                 return Ok(());
             }
         };
-        let by_initiator = true;
-        let (nat_oa_local, nat_oa_remote) = self.read_nat_oa(&payloads, by_initiator)?;
+        let (nat_oa_local, nat_oa_remote) = asked.nat_oa;
         let offer = ChildOffer {
             suite: asked.chosen.suite,
             encapsulation_udp: asked.chosen.udp,
@@ -162,6 +164,7 @@ impl IkeSa {
         if let (Some(group), Some(public)) = (chosen.group, public) {
             check_public(public, group)?;
         }
+        let by_initiator = true;
         Ok(Asked {
             chosen,
             nonce,
@@ -169,6 +172,7 @@ impl IkeSa {
             ids,
             local,
             remote,
+            nat_oa: self.read_nat_oa(payloads, by_initiator)?,
         })
     }
 
