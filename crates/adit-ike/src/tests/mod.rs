@@ -1,6 +1,7 @@
 //! Machines against each other in memory: a client and a server on a virtual clock, joined by a
 //! link that may lose, repeat, delay and translate.
 
+mod answer;
 mod dead_peer;
 mod forged;
 mod formulas;
