@@ -8,9 +8,13 @@ const MESSAGE_ID: u32 = 1;
 /// What the server draws for its first SPI.
 const OUR_SPI: &str = "20000001";
 
-/// The body of an SA payload of ESP proposals with the SPI `spi`: number and transforms of each,
-/// the transforms as number, ID and attributes.
-fn sa(spi: &str, proposals: &[(u8, &[(u8, u8, &str)])]) -> Vec<u8> {
+/// Number, ID and attributes.
+type Transform<'a> = (u8, u8, &'a str);
+/// Number and transforms.
+type Proposal<'a> = (u8, &'a [Transform<'a>]);
+
+/// The body of an SA payload of ESP proposals with the SPI `spi`.
+fn sa(spi: &str, proposals: &[Proposal<'_>]) -> Vec<u8> {
     let mut body = hex::decode("0000000100000001").unwrap();
     for (at, (number, transforms)) in proposals.iter().enumerate() {
         let mut inner = Vec::new();
@@ -109,7 +113,7 @@ fn windows_hears_of_one_proposal() {
     let life = LIFE.replace(' ', "");
     let with = |rest: &str| format!("{life}80040002 80050002{rest}").replace(' ', "");
     let (aes256, aes128, plain) = (with("80060100"), with("80060080"), with(""));
-    let proposals: [(u8, &[(u8, u8, &str)]); 4] = [
+    let proposals: [Proposal<'_>; 4] = [
         (1, &[(1, 2, &plain)]),
         (2, &[(1, 12, &aes128)]),
         (3, &[(1, 12, &aes256)]),
