@@ -81,6 +81,11 @@ impl ServerAuth {
         }
     }
 
+    /// Whether an attempt waits for its verdict.
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending)
+    }
+
     /// Repeats the challenge. The time for everything together is the link's.
     pub(crate) fn handle_timeout(&mut self, config: &ServerConfig, context: &mut Context<'_>) {
         if self.poll_timeout().is_some_and(|at| at <= context.now) {
@@ -162,7 +167,7 @@ impl ServerAuth {
 
     /// Sends the verdict. `false` if none is awaited.
     pub(crate) fn handle_verdict(&mut self, verdict: &Verdict, context: &mut Context<'_>) -> bool {
-        if !matches!(self.state, State::Pending) {
+        if !self.is_pending() {
             return false;
         }
         let message = match verdict {

@@ -70,6 +70,8 @@ pub struct Link {
     role: Role,
     lcp: Automaton<Lcp>,
     auth: Auth,
+    /// Verdicts that are still to come, of attempts that a renegotiation has made void.
+    void_verdicts: u32,
     authenticated: bool,
     user: String,
     ipcp: Option<Ncp<Ipcp>>,
@@ -116,6 +118,7 @@ impl Link {
             role,
             lcp,
             auth: Auth::Idle,
+            void_verdicts: 0,
             authenticated: false,
             user: String::new(),
             ipcp: None,
@@ -207,9 +210,15 @@ impl Link {
         self.events.pop_front()
     }
 
-    /// Server: the answer to [`Event::Authenticate`]. One that is not awaited (any more) is
-    /// ignored.
+    /// Server: the answer to [`Event::Authenticate`]. Each attempt gets one answer, in the order of
+    /// the events, also where LCP has been renegotiated in the meantime: that of an attempt which
+    /// is void by then must not decide about the next one, and is ignored, as is one that nothing
+    /// asked for.
     pub fn handle_verdict(&mut self, verdict: Verdict, now: Instant, rng: &mut Rng) {
+        if let Some(left) = self.void_verdicts.checked_sub(1) {
+            self.void_verdicts = left;
+            return;
+        }
         let Auth::Server(auth) = &mut self.auth else {
             return;
         };
@@ -313,7 +322,7 @@ impl Link {
         let signal = self.lcp.input(Input::Close, context!(self, now, rng));
         self.lcp_signal(signal, now, rng);
         // Closing says no farewell to the layers above unless LCP was open.
-        self.auth = Auth::Idle;
+        self.stop_auth();
     }
 
     fn lcp_signal(&mut self, signal: Option<Signal>, now: Instant, rng: &mut Rng) {

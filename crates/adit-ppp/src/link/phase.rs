@@ -49,8 +49,16 @@ impl Link {
         }
     }
 
+    pub(super) fn stop_auth(&mut self) {
+        if let Auth::Server(auth) = std::mem::replace(&mut self.auth, Auth::Idle)
+            && auth.is_pending()
+        {
+            self.void_verdicts += 1;
+        }
+    }
+
     pub(super) fn lcp_down(&mut self, now: Instant, rng: &mut Rng) {
-        self.auth = Auth::Idle;
+        self.stop_auth();
         self.echo.stop();
         self.peer_mru = DEFAULT_MRU;
         self.stop_network(now, rng);

@@ -193,3 +193,52 @@ fn a_client_that_stays_silent_is_sent_away_in_time() {
     challenges.dedup();
     assert_eq!(challenges.len(), 1, "and is the same every time");
 }
+
+/// A PAP Authenticate-Request.
+fn pap(user: &str, password: &str) -> Vec<u8> {
+    let length = u8::try_from(6 + user.len() + password.len()).unwrap();
+    let mut frame = vec![0xff, 3, 0xc0, 0x23, 1, 1, 0, length];
+    for text in [user, password] {
+        frame.push(u8::try_from(text.len()).unwrap());
+        frame.extend(text.as_bytes());
+    }
+    frame
+}
+
+#[test]
+fn the_verdict_on_one_attempt_never_lets_another_in() {
+    let config = ServerConfig {
+        auth: vec![AuthMethod::Pap],
+        ..server_config()
+    };
+    let mut script = script::Script::new(config);
+    let mut attempts = Vec::new();
+    for (user, password) in [("Alice", "correct horse"), ("Bob", "stolen name")] {
+        // The second time this renegotiates, before the first verdict is there.
+        script.feed("ff03c021 01 01 0004").0.unwrap();
+        script.acknowledge(LCP);
+        script.feed_bytes(&pap(user, password)).0.unwrap();
+        for event in script.events.drain(..) {
+            if let Event::Authenticate(attempt) = event {
+                attempts.push(attempt);
+            }
+        }
+    }
+    let users: Vec<_> = attempts.iter().map(Attempt::user).collect();
+    assert_eq!(users, ["Alice", "Bob"]);
+
+    let mut verdict = |attempt: &Attempt| {
+        let verdict = judge(attempt, &script.network);
+        let (now, rng) = (script.now, &mut script.rng);
+        script.link.handle_verdict(verdict, now, rng);
+        script.link.is_authenticated()
+    };
+    assert!(!verdict(&attempts[0]), "Bob came in with Alice's verdict");
+    assert!(!verdict(&attempts[1]));
+    script.drain();
+    let rejected = Event::AuthFailed {
+        user: "Bob".to_owned(),
+        reason: AuthFailure::Rejected(RejectReason::BadCredentials),
+    };
+    assert!(script.events.contains(&rejected), "{:?}", script.events);
+}
