@@ -46,6 +46,9 @@ pub(crate) struct Channel {
     first_wait: Duration,
     longest_wait: Duration,
     max_tries: u32,
+    hello_tries: u32,
+    /// Only a HELLO is on its way.
+    only_hello: bool,
     receive_window: u16,
 
     /// The peer's tunnel ID; 0 until it is known.
@@ -85,6 +88,8 @@ impl Channel {
             first_wait: config.first_wait(),
             longest_wait: config.longest_wait(),
             max_tries: config.retransmit_tries,
+            hello_tries: config.hello_tries,
+            only_hello: false,
             receive_window: config.window().min(HALF - 1),
             remote_tunnel: 0,
             queue: VecDeque::new(),
@@ -112,8 +117,19 @@ impl Channel {
         self.threshold = self.peer_window;
     }
 
+    /// Sends a HELLO, which is only asked for while nothing else waits for the peer.
+    pub(crate) fn queue_hello(&mut self, body: Vec<u8>, now: Instant) {
+        let alone = self.is_drained();
+        self.queue(0, body, now);
+        self.only_hello = alone;
+    }
+
     /// Puts a message at the end of the queue.
     pub(crate) fn queue(&mut self, session: u16, body: Vec<u8>, now: Instant) {
+        if std::mem::take(&mut self.only_hello) {
+            // What follows a HELLO has tries of its own.
+            self.tries = 0;
+        }
         self.queue.push_back(Message { session, body });
         self.fill_outbox(now);
     }
@@ -223,6 +239,7 @@ impl Channel {
         }
         let count_len = usize::from(count);
         self.queue.drain(..count_len.min(self.queue.len()));
+        self.only_hello = false;
         self.first_ns = nr;
         self.in_flight = self.in_flight.saturating_sub(count_len);
         self.ever_sent -= count_len;
@@ -296,7 +313,12 @@ impl Channel {
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return true;
         }
-        if self.tries >= self.max_tries {
+        let most = if self.only_hello {
+            self.hello_tries
+        } else {
+            self.max_tries
+        };
+        if self.tries >= most {
             self.drop_all();
             return false;
         }

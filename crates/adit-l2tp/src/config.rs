@@ -23,6 +23,8 @@ pub struct Config {
     pub retransmit_cap: Duration,
     /// Retransmissions of one message before the peer counts as gone.
     pub retransmit_tries: u32,
+    /// The same for a HELLO, which nothing waits for: a phone that sleeps answers late.
+    pub hello_tries: u32,
     /// How long a tunnel, and a session, may take from its first message to being established.
     pub setup_timeout: Duration,
     /// Sessions on one tunnel.
@@ -41,6 +43,8 @@ impl Default for Config {
             retransmit_first: Duration::from_secs(1),
             retransmit_cap: Duration::from_secs(8),
             retransmit_tries: 8,
+            // Four and a half minutes, so that LCP echo is as patient as this.
+            hello_tries: 35,
             setup_timeout: Duration::from_secs(60),
             max_sessions: 16,
             tx_connect_speed: 1_000_000_000,

@@ -143,7 +143,7 @@ impl Tunnel {
             }
             Timer::Hello => {
                 self.channel.stats.hello_sent += 1;
-                self.channel.queue(0, build::hello(), now);
+                self.channel.queue_hello(build::hello(), now);
             }
             Timer::Setup => {
                 self.setup = None;

@@ -91,9 +91,9 @@ fn hello_asks_only_after_an_idle_peer() {
     assert_eq!(lns.elapse(), seconds(60));
     assert_eq!(lns.seen(), [(Some(T::Hello), 0, 3, 4)]);
 
-    // Not answered: 5 repetitions, then the peer is gone.
-    let waits: Vec<_> = (0..6).map(|_| lns.elapse().as_secs()).collect();
-    assert_eq!(waits, [1, 2, 4, 8, 8, 8]);
+    // Not answered: 7 repetitions, then the peer is gone.
+    let waits: Vec<_> = (0..8).map(|_| lns.elapse().as_secs()).collect();
+    assert_eq!(waits, [1, 2, 4, 8, 8, 8, 8, 8]);
     assert_eq!(lns.sent().len(), 0);
     assert!(matches!(
         lns.events()[..],
@@ -117,6 +117,28 @@ fn hello_asks_only_after_an_idle_peer() {
         .unwrap();
     assert_eq!(quiet.seen(), [(None, 0, 1, 3)]);
     assert_eq!(quiet.tunnel.stats().hello_received, 1);
+}
+
+#[test]
+fn what_follows_an_unanswered_hello_has_tries_of_its_own() {
+    let (mut lns, local) = End::with_session(config());
+    lns.elapse();
+    let waits: Vec<_> = (0..6).map(|_| lns.elapse().as_secs()).collect();
+    assert_eq!(waits, [1, 2, 4, 8, 8, 8]);
+    lns.tunnel
+        .close_session(local, CallDisconnect::administrative(), lns.now);
+    let waits: Vec<_> = (0..6).map(|_| lns.elapse().as_secs()).collect();
+    assert_eq!(waits, [8, 8, 8, 8, 8, 8]);
+    assert!(lns.tunnel.is_closed());
+
+    // One that is answered at last is answered.
+    let (mut lns, _) = End::with_session(config());
+    for _ in 0..8 {
+        lns.elapse();
+    }
+    lns.take(&control(LOCAL, 0, 4, 3, &[])).unwrap();
+    assert_eq!(lns.tunnel.next_timer().unwrap().0, Timer::Hello);
+    assert_eq!(lns.elapse(), seconds(60));
 }
 
 #[test]

@@ -134,6 +134,7 @@ fn config() -> Config {
     Config {
         host_name: "pair".into(),
         retransmit_tries: 20,
+        hello_tries: 20,
         setup_timeout: seconds(600),
         max_sessions: 8,
         ..Config::default()

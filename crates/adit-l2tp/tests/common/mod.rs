@@ -32,6 +32,7 @@ pub(crate) fn config() -> Config {
         receive_window: 4,
         hello_idle: seconds(60),
         retransmit_tries: 5,
+        hello_tries: 7,
         setup_timeout: seconds(30),
         max_sessions: 2,
         ..Config::default()
