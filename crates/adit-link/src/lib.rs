@@ -3,6 +3,7 @@
 //! - [`pool`]: IPv4 addresses and IPv6 prefixes for clients.
 //! - [`mtu`]: the largest inner packet that a real encapsulation carries, and the MSS of it.
 //! - [`guard`]: what is done to every packet: source address check and MSS clamp.
+//! - [`fragment`]: IPv4 packets that may be cut to fit.
 //! - [`icmp`]: "fragmentation needed", "packet too big" and "destination unreachable".
 //! - [`Router`] and [`Host`]: the two ends of a session's IPv6 link (RFC 4861, 4862, 8106, 8415),
 //!   over the codecs [`nd`] and [`dhcp6`].
@@ -13,6 +14,7 @@ pub mod address;
 mod backoff;
 pub mod dhcp6;
 mod error;
+pub mod fragment;
 pub mod guard;
 pub mod host;
 pub mod icmp;
