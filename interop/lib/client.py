@@ -24,6 +24,7 @@ class Profile:
     ike: str = "aes256-sha1-modp2048"
     esp: str = "aes256-sha1"
     force_encapsulation: bool = True
+    lifetimes: str = ""  # more lines of ipsec.conf
     ipv4: bool = True
     ipv6: bool = True
     mtu: int = 1400
@@ -53,7 +54,7 @@ conn l2tp
     esp={p.esp}!
     forceencaps={yes[p.force_encapsulation]}
     keyingtries=1
-    auto=add
+    auto=add{p.lifetimes}
 """)
         put("/etc/ipsec.secrets", f'{p.address} %any : PSK "{p.psk}"')
         # Patience for a lossless wire: a peer that stays silent is given up after 2 + 3 + 4.5 s.

@@ -132,8 +132,12 @@ impl Server {
             }
         };
         let group = self.group_of(peer, key, child, path, now);
+        let is_first = self
+            .groups
+            .get(&group)
+            .is_some_and(|state| state.spis.is_empty());
         self.plane
-            .add_child(group, inbound, outbound, child.initiated);
+            .add_child(group, inbound, outbound, child.initiated && is_first);
         self.plane.stats.child_established += 1;
         tracing::debug!(
             peer = %path.remote,

@@ -11,6 +11,10 @@ use crate::plane::GroupKey;
 /// How long an old SA is kept beside the one that replaced it, for what is still under way.
 const OVERLAP: Duration = Duration::from_secs(30);
 
+/// How long a new SA is not sent on unless the peer uses it first. Our last Quick Mode message may
+/// be overtaken by packets, and some peers install nothing before it.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// How long to wait after a Quick Mode that failed.
 const RETRY: Duration = Duration::from_secs(20);
 
@@ -21,6 +25,8 @@ pub(super) struct Rekey {
     pending: Option<u32>,
     /// Not before this, after a failure.
     not_before: Option<Instant>,
+    /// The inbound SPI of the pair that our Quick Mode made, with when it is sent on at the latest.
+    settling: Option<(u32, Instant)>,
     /// Inbound SPIs of replaced SAs, with when they are deleted.
     retired: Vec<(u32, Instant)>,
 }
@@ -33,7 +39,8 @@ impl Rekey {
             _ => None,
         };
         let retire = self.retired.iter().map(|(_, at)| *at).min();
-        [start, retire].into_iter().flatten().min()
+        let settled = self.settling.map(|(_, at)| at);
+        [start, settled, retire].into_iter().flatten().min()
     }
 
     /// A pair of SAs came up, whoever started it: the older ones are replaced. Those that a peer
@@ -41,6 +48,7 @@ impl Rekey {
     pub(super) fn replaced(&mut self, older: &[u32], by: u32, now: Instant) {
         if self.pending == Some(by) {
             self.pending = None;
+            self.settling = Some((by, now + SETTLE));
             let known = |spi: &u32| self.retired.iter().any(|(retired, _)| retired == spi);
             let new: Vec<_> = older.iter().copied().filter(|spi| !known(spi)).collect();
             self.retired
@@ -57,6 +65,9 @@ impl Server {
         let Some(state) = self.groups.get_mut(&key) else {
             return;
         };
+        if let Some((spi, _)) = state.rekey.settling.take_if(|(_, at)| now >= *at) {
+            self.plane.confirm(spi);
+        }
         let is_over = |retired: &mut (u32, Instant)| now >= retired.1;
         let over: Vec<_> = state.rekey.retired.extract_if(.., is_over).collect();
         for (spi, _) in over {

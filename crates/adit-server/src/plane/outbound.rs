@@ -8,7 +8,7 @@ use adit_link::{guard, icmp};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::{PacketBuf, Path, Transmit, udp};
 
-use super::{GroupKey, L2TP_PORT, Plane, SessionKey};
+use super::{GroupKey, L2TP_PORT, Outbounds, Plane, SessionKey};
 
 /// Bytes that must be free before an IP packet that is handed to the server.
 pub const HEADROOM: usize =
@@ -147,15 +147,19 @@ impl Plane {
     ) -> Option<Path> {
         let group = self.groups.get_mut(key.0)?;
         let addresses = group.checksum_addresses();
-        let mut candidates = group.outbound.iter_mut().rev();
-        let usable = candidates.find_map(|outbound| {
-            let expiry = outbound.sa.expiry(now);
-            (outbound.confirmed && expiry != Expiry::Hard).then_some((outbound, expiry))
-        });
-        let Some((outbound, expiry)) = usable else {
+        // The newest that the peer is known to hold; where all of those have ended, a newer one is
+        // still better than none.
+        let usable = |outbound: &Outbounds| outbound.sa.expiry(now) != Expiry::Hard;
+        let outbounds = &group.outbound;
+        let known = outbounds
+            .iter()
+            .rposition(|outbound| outbound.confirmed && usable(outbound))
+            .or_else(|| outbounds.iter().rposition(usable));
+        let Some(outbound) = known.and_then(|index| group.outbound.get_mut(index)) else {
             self.stats.no_sa += 1;
             return None;
         };
+        let expiry = outbound.sa.expiry(now);
         if expiry == Expiry::Soft && !outbound.worn {
             outbound.worn = true;
             self.worn.push(key);
