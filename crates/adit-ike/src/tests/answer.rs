@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::codec::{Builder, Payloads, exchange, kind};
+use adit_crypto::{Group, PrivateValue};
 
 const MESSAGE_ID: u32 = 1;
 /// What the server draws for its first SPI.
@@ -74,8 +75,8 @@ fn perfect_forward_secrecy_as_strongswan_asks_for_it() {
             &[(1, 12, &group_2), (7, 12, &wanted), (9, 3, "80040002")],
         )],
     );
-    let mut public = vec![0; 256];
-    public[255] = 4;
+    let private = PrivateValue::generate(Group::Modp2048, &mut Rng::from_seed([5; 32]));
+    let public = private.public();
     let ids = [
         hex::decode("011106a5c000020a").unwrap(),
         hex::decode("01110000c6336401").unwrap(),
@@ -105,6 +106,20 @@ fn perfect_forward_secrecy_as_strongswan_asks_for_it() {
     assert_eq!(answer[3].1.len(), 256);
     assert_eq!(answer[4].1, ids[0]);
     assert_eq!(answer[5].1, ids[1]);
+
+    // KEYMAT = prf(SKEYID_d, g(qm)^xy | protocol | SPI | Ni_b | Nr_b), RFC 2409 section 5.5.
+    let shared = private.agree(&answer[3].1).unwrap();
+    let keys = pair.server.sa.as_ref().unwrap().keys.as_ref().unwrap();
+    let child = &pair.server.children()[0];
+    for (spi, keymat) in [
+        (OUR_SPI, &child.inbound_keymat),
+        ("cafe0001", &child.outbound_keymat),
+    ] {
+        let spi = hex::decode(spi).unwrap();
+        let parts = [&shared[..], &[3], &spi, &[9; 32], &answer[2].1];
+        let k1 = keys.prf.hmac(&keys.skeyid.d, &parts);
+        assert_eq!(keymat[..k1.len()], k1[..]);
+    }
 }
 
 #[test]
