@@ -102,7 +102,9 @@ counters! {
     mss_clamped,
     /// Packets from TUN with no session for their destination.
     no_route,
-    /// Packets from TUN larger than the session's link.
+    /// IPv4 packets from TUN that were cut to fit the session's link.
+    cut,
+    /// Packets from TUN larger than the session's link that must not be cut.
     too_big,
     /// Packets that could not be sent because no SA is usable.
     no_sa,

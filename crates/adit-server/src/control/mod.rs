@@ -194,6 +194,10 @@ impl Server {
         self.rekey_by_volume(now);
         match outbound {
             Outbound::Sealed(path) => Some(path),
+            Outbound::Cut(parts) => {
+                self.transmits.extend(parts);
+                None
+            }
             Outbound::Refused(Some(error)) if self.icmp_budget.spend(now) => {
                 self.to_tun.push_back(error);
                 None

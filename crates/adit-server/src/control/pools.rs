@@ -30,7 +30,7 @@ impl Pools {
             ipv4: config
                 .ipv4
                 .as_ref()
-                .map(|ipv4| (ipv4.pool, Ipv4Pool::new(ipv4.pool, &[]))),
+                .map(|ipv4| (ipv4.pool, Ipv4Pool::new(ipv4.pool, &ipv4.dns))),
             ipv6: ipv6.transpose()?,
         })
     }

@@ -41,6 +41,7 @@ impl Server {
         };
         let (group, remote_port) = (state.group, state.remote_port);
         let remote_tunnel = state.tunnel.remote_id().unwrap_or_default();
+        let sequenced = state.tunnel.sequencing_required(local);
         if self.sessions.len() >= self.config.limits.sessions {
             self.plane.stats.sessions_refused += 1;
             tracing::warn!(
@@ -67,7 +68,11 @@ impl Server {
             udp: true,
             suite,
             ppp_header: adit_ppp::HEADER_LEN,
-            l2tp_header: adit_l2tp::DATA_HEADER_LEN,
+            l2tp_header: if sequenced {
+                adit_l2tp::SEQUENCED_DATA_HEADER_LEN
+            } else {
+                adit_l2tp::DATA_HEADER_LEN
+            },
         };
         let computed = encapsulation.link_mtu(self.config.path_mtu);
         let link_mtu = self
@@ -84,6 +89,7 @@ impl Server {
             local_session: local,
             remote_tunnel,
             remote_session: remote,
+            sequence: sequenced.then_some(0),
             framing: ppp.framing(),
             addresses: Addresses::default(),
             ipv4_open: false,

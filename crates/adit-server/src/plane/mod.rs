@@ -73,6 +73,8 @@ pub(crate) struct Record {
     pub(crate) local_session: u16,
     pub(crate) remote_tunnel: u16,
     pub(crate) remote_session: u16,
+    /// The Ns of the next data message, if the peer wants sequence numbers (RFC 2661 5.4).
+    pub(crate) sequence: Option<u16>,
     pub(crate) framing: Framing,
     pub(crate) addresses: Addresses,
     pub(crate) ipv4_open: bool,

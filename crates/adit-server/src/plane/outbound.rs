@@ -4,15 +4,17 @@
 use std::time::Instant;
 
 use adit_esp::Expiry;
-use adit_link::{guard, icmp};
+use adit_link::{fragment, guard, icmp};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::{PacketBuf, Path, Transmit, udp};
 
 use super::{GroupKey, L2TP_PORT, Outbounds, Plane, SessionKey};
 
 /// Bytes that must be free before an IP packet that is handed to the server.
-pub const HEADROOM: usize =
-    adit_esp::HEADROOM + udp::HEADER_LEN + adit_l2tp::DATA_HEADER_LEN + adit_ppp::HEADER_LEN;
+pub const HEADROOM: usize = adit_esp::HEADROOM
+    + udp::HEADER_LEN
+    + adit_l2tp::SEQUENCED_DATA_HEADER_LEN
+    + adit_ppp::HEADER_LEN;
 
 /// Bytes that must be free after it.
 pub const TAILROOM: usize = adit_esp::TAILROOM;
@@ -22,6 +24,8 @@ pub const TAILROOM: usize = adit_esp::TAILROOM;
 pub(crate) enum Outbound {
     /// It is now a datagram for this path.
     Sealed(Path),
+    /// It was cut, and these are datagrams with its parts.
+    Cut(Vec<Transmit>),
     /// Its sender gets this ICMP error, if it may get one.
     Refused(Option<Vec<u8>>),
     /// Nothing; it has been counted.
@@ -48,6 +52,14 @@ impl Plane {
         };
         packet.narrow(0..header.end);
         if packet.len() > usize::from(record.mtu) {
+            let mtu = record.mtu;
+            if let Some(parts) = fragment::fragments(packet.as_slice(), &header, mtu) {
+                self.stats.cut += 1;
+                return Outbound::Cut(self.send_parts(key, &parts, now));
+            }
+            let Some(record) = self.sessions.get(key.0) else {
+                return Outbound::Dropped;
+            };
             self.stats.too_big += 1;
             return Outbound::Refused(icmp::too_big(
                 packet.as_slice(),
@@ -70,6 +82,22 @@ impl Plane {
             }
             None => Outbound::Dropped,
         }
+    }
+
+    /// Fragments are rare and small in number, so each gets a buffer of its own.
+    fn send_parts(&mut self, key: SessionKey, parts: &[Vec<u8>], now: Instant) -> Vec<Transmit> {
+        let mut transmits = Vec::with_capacity(parts.len());
+        for part in parts {
+            let mut packet = PacketBuf::from_slice(HEADROOM, part, TAILROOM);
+            if let Some(path) = self.send_ip(key, &mut packet, Family::V4, now) {
+                self.stats.ip_out += 1;
+                transmits.push(Transmit {
+                    path,
+                    payload: packet.as_slice().to_vec(),
+                });
+            }
+        }
+        transmits
     }
 
     /// Frames and seals an IP packet of a session, in place.
@@ -131,9 +159,16 @@ impl Plane {
         packet: &mut PacketBuf,
         now: Instant,
     ) -> Option<Path> {
-        let record = self.sessions.get(key.0)?;
+        let record = self.sessions.get_mut(key.0)?;
         let (group, port) = (record.group, record.remote_port);
-        adit_l2tp::prepend_data_header(packet, record.remote_tunnel, record.remote_session).ok()?;
+        let (tunnel, session) = (record.remote_tunnel, record.remote_session);
+        match &mut record.sequence {
+            None => adit_l2tp::prepend_data_header(packet, tunnel, session).ok()?,
+            Some(ns) => {
+                adit_l2tp::prepend_sequenced_data_header(packet, tunnel, session, *ns).ok()?;
+                *ns = ns.wrapping_add(1);
+            }
+        }
         self.seal(group, port, packet, now)
     }
 

@@ -53,10 +53,10 @@ impl Host {
             .await
             .map_err(super::system("cannot open netlink"))?;
         accept_own_errors(tun.name());
-        netlink.up(tun.index()).await?;
         for address in addresses {
             netlink.add_address(tun.index(), *address).await?;
         }
+        netlink.up(tun.index()).await?;
         let forwarding = forwarding(config, &netlink).await?;
         let masquerade = match &config.ipv4 {
             Some(ipv4) if ipv4.masquerade => {
@@ -97,7 +97,7 @@ impl Host {
 /// which the kernel takes for forged unless told otherwise. Clients cannot use it: their source
 /// addresses are checked before TUN.
 fn accept_own_errors(tun: &str) {
-    let key = format!("net.ipv4.conf.{tun}.accept_local");
+    let key = format!("net.ipv4.conf.{}.accept_local", tun.replace('.', "/"));
     if let Err(error) = adit_io::host::write(&key, "1") {
         tracing::warn!(%error, "cannot set {key} to 1: hosts behind the server get no \"fragmentation needed\" errors from it");
     }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adit_io::udp::{Datagram, RecvBatch};
 use adit_server::{Event, HEADROOM, Server, TAILROOM};
@@ -19,6 +19,9 @@ const TUN_BATCH: usize = 64;
 
 /// Room for the largest packet that TUN gives.
 const TUN_ROOM: usize = 2048;
+
+/// Pause after a receive error.
+const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Batches that one socket may bring before the others get their turn.
 const BATCHES_PER_TURN: usize = 8;
@@ -179,7 +182,9 @@ async fn receive(owner: Rc<Owner>, index: usize) -> Result<(), ServeError> {
                 Ok(_) => take_batch(&owner, socket.channel, &mut batch),
                 Err(error) => {
                     // An ICMP error about something sent earlier, most likely.
+                    // One that stays must not spin.
                     tracing::debug!(%error, "receive error");
+                    tokio::time::sleep(RECEIVE_PAUSE).await;
                     break;
                 }
             }
