@@ -60,7 +60,7 @@ impl Document {
         })
     }
 
-    /// Where an entry ("ipv4.pool", "ipv4.dns[1]") stands, if it is in the file.
+    /// Where an entry (`ipv4.pool`, `ipv4.dns[1]`) stands, if it is in the file.
     pub(super) fn place(&self, key: &str, part: Part) -> Option<Place> {
         let spans = self.places.get(key)?;
         let span = match part {
