@@ -65,9 +65,17 @@ pub fn client(user: &str) -> adit_client::Config {
             ..adit_ppp::ClientConfig::default()
         },
         inner_port: 1701,
+        selector_port: None,
         nat_t_local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4500),
         path_mtu: 1500,
     }
+}
+
+/// The same user with the client of `profile`.
+pub fn client_of(profile: &adit_client::profile::Profile, user: &str) -> adit_client::Config {
+    let mut config = client(user);
+    profile.apply(&mut config);
+    config
 }
 
 /// The password of every test user.

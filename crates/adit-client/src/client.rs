@@ -543,7 +543,10 @@ impl Client {
             port,
         };
         self.ike.start_quick_mode(
-            selector(path.local, self.config.inner_port),
+            selector(
+                path.local,
+                self.config.selector_port.unwrap_or(self.config.inner_port),
+            ),
             selector(path.remote, L2TP_PORT),
             spi,
             self.encapsulate,

@@ -20,6 +20,8 @@ pub struct Config {
     pub ppp: adit_ppp::ClientConfig,
     /// Our UDP port inside the SAs: 1701 for most clients, an ephemeral one for Apple's.
     pub inner_port: u16,
+    /// The port of IDci; `None`: the inner port, as most clients do.
+    pub selector_port: Option<u16>,
     /// The address and port that NAT-T traffic leaves from (4500 for most clients).
     pub nat_t_local: SocketAddr,
     /// The largest outer packet that reaches the server, in bytes of IP.

@@ -7,6 +7,7 @@
 mod client;
 mod config;
 mod event;
+pub mod profile;
 mod sas;
 
 pub use client::{Client, HEADROOM, Job, JobDone, TAILROOM};

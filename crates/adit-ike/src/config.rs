@@ -6,6 +6,7 @@ use std::time::Duration;
 use adit_crypto::{BlockCipher, EspCipher, EspMac, EspSuite, Group, Hash};
 use zeroize::Zeroizing;
 
+use crate::manner::Manner;
 use crate::names;
 
 /// A pre-shared key. Its bytes are wiped when it is dropped and never shown.
@@ -111,6 +112,8 @@ pub struct Config {
     pub keepalive: Duration,
     /// The peer's port for [`adit_wire::Channel::NatT`], to which an initiator moves.
     pub nat_t_port: u16,
+    /// How an initiator words all this; a responder has no use for it.
+    pub manner: Manner,
 }
 
 impl Default for Config {
@@ -168,6 +171,7 @@ impl Default for Config {
             force_encapsulation: false,
             keepalive: Duration::from_secs(20),
             nat_t_port: 4500,
+            manner: Manner::OWN,
         }
     }
 }

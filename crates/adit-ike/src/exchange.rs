@@ -158,7 +158,18 @@ impl IkeSa {
     /// A message ID for an exchange of our own. It is marked as seen, so that our own messages
     /// cannot be played back to us.
     pub(crate) fn fresh_message_id(&mut self, rng: &mut Rng) -> u32 {
-        let mut id = rng.u32().max(1);
+        let id = rng.u32().max(1);
+        self.unused_message_id(id)
+    }
+
+    /// The same for a manner that counts.
+    pub(crate) fn next_message_id(&mut self) -> u32 {
+        self.counted = self.counted.wrapping_add(1).max(1);
+        self.counted = self.unused_message_id(self.counted);
+        self.counted
+    }
+
+    fn unused_message_id(&mut self, mut id: u32) -> u32 {
         while self.was_seen(id) {
             id = id.wrapping_add(1).max(1);
         }

@@ -20,6 +20,7 @@ mod informational;
 mod job;
 mod keys;
 mod machine;
+mod manner;
 mod names;
 mod nat;
 mod phase1;
@@ -38,6 +39,10 @@ pub use error::{Error, Refusal, RefusalReason};
 pub use event::{Child, ChildFailure, ChildId, ChildOffer, CloseReason, Event, Keymat, Phase1};
 pub use job::{Job, JobDone};
 pub use machine::{IkeSa, Role};
+pub use manner::{
+    DurationFormat, EspAttribute, EspTransform, InitialContact, Layout, Manner, MessageIds,
+    Phase1Attribute, Phase1Transform,
+};
 pub use nat::{Nat, NatTVersion};
 pub use stats::Stats;
 pub use vendor::ClientKind;

@@ -66,6 +66,8 @@ pub struct IkeSa {
     pub(crate) closed: bool,
     pub(crate) stats: Stats,
     pub(crate) seen: VecDeque<u32>,
+    /// The last message ID of a manner that counts them.
+    pub(crate) counted: u32,
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) jobs: VecDeque<Job>,
@@ -132,6 +134,7 @@ impl IkeSa {
             closed: false,
             stats: Stats::default(),
             seen: VecDeque::new(),
+            counted: 0,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             jobs: VecDeque::new(),

@@ -7,13 +7,16 @@ use std::time::Instant;
 use adit_crypto::{PrivateValue, Rng, SharedSecret};
 use adit_wire::{Channel, LengthTooLarge, Path};
 
-use super::{NONCE_LEN, Negotiation, Stage, read_key_exchange, shorter};
-use crate::codec::{Builder, Header, IdValue, Payloads, SecurityAssociation, exchange, kind};
+use super::{Negotiation, Stage, read_key_exchange, shorter};
+use crate::codec::{
+    Builder, Header, IdValue, Payloads, SecurityAssociation, exchange, kind, notify, protocol,
+};
 use crate::config::{Config, Psk};
 use crate::error::Error;
 use crate::event::{CloseReason, Event};
 use crate::job::{Job, Purpose};
 use crate::machine::{IkeSa, Role};
+use crate::manner::InitialContact;
 use crate::nat;
 use crate::proposal::phase1 as proposals;
 use crate::retransmit::{Answer, Request, fingerprint};
@@ -36,6 +39,7 @@ pub(crate) fn initiate(
 ) -> IkeSa {
     let mut negotiation = Negotiation::new(config, Stage::Sent1, identity, Vec::new(), now);
     negotiation.nat_t_local = Some(nat_t_local);
+    negotiation.initial_contact = config.manner.initial_contact != InitialContact::Never;
     let cookies = (cookie(rng), [0; 8]);
     let mut sa = IkeSa::new(config, psk, Role::Initiator, path, cookies, negotiation);
     if sa.send_message1(now).is_err() {
@@ -49,8 +53,17 @@ impl IkeSa {
         let body = proposals::offer(&self.config)?;
         let mut chain = Builder::new();
         chain.push(kind::SA, &body)?;
-        for id in vendor::of_initiator(self.config.nat_t) {
-            chain.push(kind::VENDOR, id)?;
+        match self.config.manner.vendor_ids {
+            Some(ids) => {
+                for id in ids {
+                    chain.push(kind::VENDOR, id)?;
+                }
+            }
+            None => {
+                for id in vendor::of_initiator(self.config.nat_t) {
+                    chain.push(kind::VENDOR, id)?;
+                }
+            }
         }
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.sa = body;
@@ -111,12 +124,12 @@ impl IkeSa {
         now: Instant,
         rng: &mut Rng,
     ) -> Result<(), LengthTooLarge> {
-        let nonce = rng.array::<NONCE_LEN>();
+        let nonce = self.config.manner.nonce(rng);
         let Some(mut negotiation) = self.negotiation.take() else {
             return Ok(());
         };
         let message = self.key_exchange(&negotiation, &public, &nonce, rng);
-        negotiation.nonce_i = nonce.to_vec();
+        negotiation.nonce_i = nonce;
         negotiation.public_i = public;
         negotiation.private = Some(private);
         negotiation.stage = Stage::Sent3;
@@ -179,7 +192,9 @@ impl IkeSa {
             return Ok(());
         };
         negotiation.stage = Stage::Sent5;
-        let initial_contact = negotiation.initial_contact;
+        let manner = &self.config.manner;
+        let initial_contact =
+            negotiation.initial_contact && manner.initial_contact == InitialContact::WithIdentity;
         // RFC 3947 section 4: from message 5 on the initiator uses the other port.
         if negotiation.encapsulate(&self.config) && self.path.channel == Channel::Ike {
             let mut remote = self.path.remote;
@@ -215,7 +230,19 @@ impl IkeSa {
             keys.iv = iv;
         }
         let answer = Answer::new(fingerprint(message), None);
+        let alone = self.config.manner.initial_contact == InitialContact::Alone
+            && self.negotiation.as_ref().is_some_and(|n| n.initial_contact);
         self.establish(peer_id, Some(answer), now, rng);
+        if alone {
+            let cookies = self.both_cookies();
+            self.inform_notify(
+                protocol::ISAKMP,
+                &cookies,
+                notify::INITIAL_CONTACT,
+                &[],
+                rng,
+            );
+        }
         if initial_contact {
             self.emit(Event::InitialContact);
         }

@@ -8,6 +8,7 @@ use adit_wire::{LengthTooLarge, Writer};
 use super::{LIFE_KILOBYTES, LIFE_SECONDS, Life, LifeClasses, add_text, is_alone, once, put_life};
 use crate::codec::{Attributes, Proposal, SecurityAssociation, Transform, protocol, put_tv};
 use crate::config::{Config, SaLifetime};
+use crate::manner::{DurationFormat, EspAttribute, EspTransform, Layout};
 use crate::nat::{MODE_TRANSPORT, MODE_UDP_TRANSPORT, MODE_UDP_TRANSPORT_DRAFT};
 use crate::vendor::ClientKind;
 
@@ -278,55 +279,78 @@ pub(crate) fn allowed(config: &Config) -> Vec<String> {
     config.esp.iter().map(|suite| suite.name()).collect()
 }
 
-/// The body of the SA payload of an initiator that offers all that it allows.
+/// The body of the SA payload of an initiator: what its manner lists, or all that is allowed.
 pub(crate) fn offer(
     config: &Config,
     mode: u16,
     group: Option<Group>,
     spi: u32,
 ) -> Result<Vec<u8>, LengthTooLarge> {
+    let own = config.esp.iter().copied().map(EspTransform::Usable);
+    let offered: Vec<_> = match config.manner.esp {
+        [] => own.collect(),
+        listed => listed.to_vec(),
+    };
     let mut bodies = Vec::new();
-    for suite in &config.esp {
-        let (id, body) = attributes(*suite, mode, group, &config.esp_lifetime)?;
-        bodies.push((id, body));
+    for transform in offered {
+        bodies.push(attributes(transform, config, mode, group)?);
     }
-    let transforms = bodies
-        .iter()
-        .zip(1..=u8::MAX)
-        .filter_map(|((id, body), number)| {
-            Some(Transform {
-                number,
-                id: *id,
-                attributes: Attributes::parse(body).ok()?,
+    let spi = spi.to_be_bytes();
+    let proposal = |number, transforms| Proposal {
+        number,
+        protocol: protocol::ESP,
+        spi: &spi,
+        transforms,
+    };
+    let mut transforms = Vec::new();
+    for ((id, body), number) in bodies.iter().zip(1..=u8::MAX) {
+        let Ok(attributes) = Attributes::parse(body) else {
+            continue;
+        };
+        transforms.push(Transform {
+            number,
+            id: *id,
+            attributes,
+        });
+    }
+    let proposals = match config.manner.esp_layout {
+        Layout::OneProposal => vec![proposal(1, transforms)],
+        Layout::ProposalEach => transforms
+            .into_iter()
+            .map(|transform| {
+                let alone = Transform {
+                    number: 1,
+                    ..transform
+                };
+                proposal(transform.number, vec![alone])
             })
-        })
-        .collect();
-    SecurityAssociation {
-        proposals: vec![Proposal {
-            number: 1,
-            protocol: protocol::ESP,
-            spi: &spi.to_be_bytes(),
-            transforms,
-        }],
-    }
-    .write()
+            .collect(),
+    };
+    SecurityAssociation { proposals }.write()
 }
 
 fn attributes(
-    suite: EspSuite,
+    transform: EspTransform,
+    config: &Config,
     mode: u16,
     group: Option<Group>,
-    lifetime: &SaLifetime,
 ) -> Result<(u8, Vec<u8>), LengthTooLarge> {
-    let (id, key_bits) = match suite.cipher {
-        EspCipher::TripleDes => (ESP_3DES, None),
-        EspCipher::AesCbc128 => (ESP_AES_CBC, Some(128)),
-        EspCipher::AesCbc192 => (ESP_AES_CBC, Some(192)),
-        EspCipher::AesCbc256 => (ESP_AES_CBC, Some(256)),
-        EspCipher::AesGcm128 => (ESP_AES_GCM_16, Some(128)),
-        EspCipher::AesGcm256 => (ESP_AES_GCM_16, Some(256)),
+    let ((id, key_bits), mac) = match transform {
+        EspTransform::Usable(suite) => {
+            let cipher = match suite.cipher {
+                EspCipher::TripleDes => (ESP_3DES, None),
+                EspCipher::AesCbc128 => (ESP_AES_CBC, Some(128)),
+                EspCipher::AesCbc192 => (ESP_AES_CBC, Some(192)),
+                EspCipher::AesCbc256 => (ESP_AES_CBC, Some(256)),
+                EspCipher::AesGcm128 => (ESP_AES_GCM_16, Some(128)),
+                EspCipher::AesGcm256 => (ESP_AES_GCM_16, Some(256)),
+            };
+            (cipher, suite.mac)
+        }
+        EspTransform::Des(mac) => ((ESP_DES, None), Some(mac)),
+        EspTransform::Null(mac) => ((ESP_NULL, None), Some(mac)),
     };
-    let mac = suite.mac.map(|mac| match mac {
+    let mac = mac.map(|mac| match mac {
         EspMac::HmacMd5_96 => 1,
         EspMac::HmacSha1_96 => 2,
         EspMac::HmacSha2_256_128 => 5,
@@ -334,17 +358,19 @@ fn attributes(
         EspMac::HmacSha2_512_256 => 7,
     });
     let mut writer = Writer::new();
-    put_lifetime(
-        &mut writer,
-        Some(lifetime.seconds.as_secs()),
-        lifetime.kilobytes,
-    )?;
-    put_tv(&mut writer, ENCAPSULATION, mode);
-    for (kind, value) in [
-        (KEY_LENGTH, key_bits),
-        (AUTHENTICATION, mac),
-        (GROUP, group.map(Group::ike)),
-    ] {
+    for attribute in config.manner.esp_attributes {
+        let (kind, value) = match attribute {
+            EspAttribute::Life => {
+                let SaLifetime { seconds, kilobytes } = config.esp_lifetime;
+                let durations = config.manner.durations;
+                put_lifetime(&mut writer, Some(seconds.as_secs()), kilobytes, durations)?;
+                continue;
+            }
+            EspAttribute::Mode => (ENCAPSULATION, Some(mode)),
+            EspAttribute::KeyLength => (KEY_LENGTH, key_bits),
+            EspAttribute::Authentication => (AUTHENTICATION, mac),
+            EspAttribute::Group => (GROUP, group.map(Group::ike)),
+        };
         if let Some(value) = value {
             put_tv(&mut writer, kind, value);
         }
@@ -356,12 +382,13 @@ fn put_lifetime(
     writer: &mut Writer,
     seconds: Option<u64>,
     kilobytes: Option<u64>,
+    format: DurationFormat,
 ) -> Result<(), LengthTooLarge> {
     if let Some(seconds) = seconds {
-        put_life(writer, &LIFE, LIFE_SECONDS, seconds)?;
+        put_life(writer, &LIFE, (LIFE_SECONDS, seconds), format)?;
     }
     if let Some(kilobytes) = kilobytes {
-        put_life(writer, &LIFE, LIFE_KILOBYTES, kilobytes)?;
+        put_life(writer, &LIFE, (LIFE_KILOBYTES, kilobytes), format)?;
     }
     Ok(())
 }
@@ -396,7 +423,7 @@ pub(crate) fn responder_lifetime(
     kilobytes: Option<u64>,
 ) -> Result<Vec<u8>, LengthTooLarge> {
     let mut writer = Writer::new();
-    put_lifetime(&mut writer, seconds, kilobytes)?;
+    put_lifetime(&mut writer, seconds, kilobytes, DurationFormat::Long)?;
     Ok(writer.into_vec())
 }
 

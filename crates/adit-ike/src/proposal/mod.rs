@@ -13,6 +13,7 @@ use std::time::Duration;
 use adit_wire::{LengthTooLarge, Writer};
 
 use crate::codec::{self, Attribute, Proposal};
+use crate::manner::DurationFormat;
 
 /// Most offered choices that a refusal names.
 const MAX_TEXTS: usize = 24;
@@ -58,15 +59,19 @@ impl Life {
     }
 }
 
-/// Writes a lifetime as every peer reads it: the duration in four bytes, as Windows does.
+/// Writes a lifetime: its type, and behind it the duration.
 fn put_life(
     writer: &mut Writer,
     classes: &LifeClasses,
-    kind: u16,
-    amount: u64,
+    (kind, amount): (u16, u64),
+    format: DurationFormat,
 ) -> Result<(), LengthTooLarge> {
-    let amount = u32::try_from(amount).unwrap_or(u32::MAX);
     codec::put_tv(writer, classes.kind, kind);
+    if let (DurationFormat::Short, Ok(amount)) = (format, u16::try_from(amount)) {
+        codec::put_tv(writer, classes.duration, amount);
+        return Ok(());
+    }
+    let amount = u32::try_from(amount).unwrap_or(u32::MAX);
     codec::put_tlv(writer, classes.duration, &amount.to_be_bytes())
 }
 

@@ -9,6 +9,7 @@ use adit_wire::{LengthTooLarge, Writer};
 use super::{LIFE_SECONDS, Life, LifeClasses, add_text, is_alone, once, put_life};
 use crate::codec::{Attributes, Proposal, SecurityAssociation, Transform, protocol, put_tv};
 use crate::config::{Config, Phase1Proposal};
+use crate::manner::{Manner, Phase1Attribute, Phase1Transform};
 use crate::names;
 
 const KEY_IKE: u8 = 1;
@@ -211,11 +212,17 @@ pub(crate) fn allowed(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// The body of the SA payload of an initiator that offers all that it allows.
+/// The body of the SA payload of an initiator: what its manner lists, or all that is allowed.
 pub(crate) fn offer(config: &Config) -> Result<Vec<u8>, LengthTooLarge> {
+    let manner = &config.manner;
+    let own = config.phase1.iter().copied().map(Phase1Transform::Usable);
+    let offered: Vec<_> = match manner.phase1 {
+        [] => own.collect(),
+        listed => listed.to_vec(),
+    };
     let mut bodies = Vec::new();
-    for proposal in &config.phase1 {
-        bodies.push(attributes(*proposal, config.phase1_lifetime)?);
+    for transform in offered {
+        bodies.push(attributes(transform, manner, config.phase1_lifetime)?);
     }
     let transforms = bodies
         .iter()
@@ -239,14 +246,24 @@ pub(crate) fn offer(config: &Config) -> Result<Vec<u8>, LengthTooLarge> {
     .write()
 }
 
-fn attributes(proposal: Phase1Proposal, lifetime: Duration) -> Result<Vec<u8>, LengthTooLarge> {
-    let (encryption, key_bits) = match proposal.cipher {
-        BlockCipher::Aes128 => (AES, Some(128)),
-        BlockCipher::Aes192 => (AES, Some(192)),
-        BlockCipher::Aes256 => (AES, Some(256)),
-        BlockCipher::TripleDes => (TRIPLE_DES, None),
+fn attributes(
+    transform: Phase1Transform,
+    manner: &Manner,
+    lifetime: Duration,
+) -> Result<Vec<u8>, LengthTooLarge> {
+    let ((encryption, key_bits), hash, group) = match transform {
+        Phase1Transform::Usable(proposal) => {
+            let cipher = match proposal.cipher {
+                BlockCipher::Aes128 => (AES, Some(128)),
+                BlockCipher::Aes192 => (AES, Some(192)),
+                BlockCipher::Aes256 => (AES, Some(256)),
+                BlockCipher::TripleDes => (TRIPLE_DES, None),
+            };
+            (cipher, proposal.hash, proposal.group)
+        }
+        Phase1Transform::Des(hash, group) => ((DES, None), hash, group),
     };
-    let hash = match proposal.hash {
+    let hash = match hash {
         Hash::Md5 => 1,
         Hash::Sha1 => 2,
         Hash::Sha2_256 => 4,
@@ -254,15 +271,28 @@ fn attributes(proposal: Phase1Proposal, lifetime: Duration) -> Result<Vec<u8>, L
         Hash::Sha2_512 => 6,
     };
     let mut writer = Writer::new();
-    // cast: the constants are small
-    put_tv(&mut writer, ENCRYPTION, encryption as u16);
-    if let Some(bits) = key_bits {
-        put_tv(&mut writer, KEY_LENGTH, bits);
+    for attribute in manner.phase1_attributes {
+        match attribute {
+            // cast: the constants are small
+            Phase1Attribute::Encryption => put_tv(&mut writer, ENCRYPTION, encryption as u16),
+            Phase1Attribute::KeyLength => {
+                if let Some(bits) = key_bits {
+                    put_tv(&mut writer, KEY_LENGTH, bits);
+                }
+            }
+            Phase1Attribute::Hash => put_tv(&mut writer, HASH, hash),
+            Phase1Attribute::Group => put_tv(&mut writer, GROUP, group.ike()),
+            Phase1Attribute::Authentication => {
+                put_tv(&mut writer, AUTHENTICATION, PRE_SHARED_KEY as u16);
+            }
+            Phase1Attribute::Life => put_life(
+                &mut writer,
+                &LIFE,
+                (LIFE_SECONDS, lifetime.as_secs()),
+                manner.durations,
+            )?,
+        }
     }
-    put_tv(&mut writer, HASH, hash);
-    put_tv(&mut writer, GROUP, proposal.group.ike());
-    put_tv(&mut writer, AUTHENTICATION, PRE_SHARED_KEY as u16);
-    put_life(&mut writer, &LIFE, LIFE_SECONDS, lifetime.as_secs())?;
     Ok(writer.into_vec())
 }
 

@@ -14,8 +14,9 @@ use crate::error::Error;
 use crate::event::{ChildFailure, Event};
 use crate::job::{Job, Purpose};
 use crate::machine::IkeSa;
+use crate::manner::MessageIds;
 use crate::nat::MODE_TRANSPORT;
-use crate::phase1::{NONCE_LEN, check_public};
+use crate::phase1::check_public;
 use crate::proposal::esp;
 use crate::retransmit::{Answer, Request, fingerprint};
 
@@ -39,7 +40,10 @@ impl IkeSa {
         } else {
             None
         };
-        let message_id = self.fresh_message_id(rng);
+        let message_id = match self.config.manner.message_ids {
+            MessageIds::Random => self.fresh_message_id(rng),
+            MessageIds::Counted => self.next_message_id(),
+        };
         let keys = match (&self.keys, refused) {
             (Some(keys), None) => keys,
             (_, reason) => {
@@ -66,7 +70,7 @@ impl IkeSa {
             ids: Some((local.write(), remote.write())),
             local,
             remote,
-            nonce_i: rng.array::<NONCE_LEN>().to_vec(),
+            nonce_i: self.config.manner.nonce(rng),
             nonce_r: Vec::new(),
             group,
             private: None,

@@ -318,7 +318,8 @@ impl IkeSa {
             chain.push(kind::ID, initiator)?.push(kind::ID, responder)?;
         }
         let nat_t = self.established.as_ref().and_then(|e| e.nat_t);
-        if let Some(version) = nat_t.filter(|_| quick.encapsulated) {
+        let said = !quick.initiated || self.config.manner.nat_oa;
+        if let Some(version) = nat_t.filter(|_| quick.encapsulated && said) {
             let (us, peer) = (self.path.local.ip(), self.path.remote.ip());
             let (initiator, responder) = if quick.initiated {
                 (us, peer)

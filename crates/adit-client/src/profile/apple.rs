@@ -1,0 +1,92 @@
+//! macOS and iOS since 2016, from the published source of their racoon and pppd.
+
+use std::time::Duration;
+
+use adit_ike::{DurationFormat, EspTransform, Manner, Phase1Attribute, Phase1Transform};
+use adit_ppp::Echo;
+
+use super::transforms::{
+    Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, Md5,
+    Modp1024, Modp1536, Modp2048, Sha1, Sha2_256, Sha2_512, TripleDes, esp, ike,
+};
+use super::{Profile, hours, timed, vendor};
+
+const PHASE1: &[Phase1Transform] = &[
+    ike(Aes256, Sha2_256, Modp2048),
+    ike(Aes256, Sha1, Modp2048),
+    ike(Aes256, Md5, Modp2048),
+    ike(Aes256, Sha2_512, Modp2048),
+    ike(Aes256, Sha2_256, Modp1536),
+    ike(Aes256, Sha1, Modp1536),
+    ike(Aes256, Md5, Modp1536),
+    ike(Aes256, Sha2_256, Modp1024),
+    ike(Aes256, Sha1, Modp1024),
+    ike(Aes256, Md5, Modp1024),
+    ike(Aes128, Sha1, Modp1024),
+    ike(Aes128, Md5, Modp1024),
+    ike(TripleDes, Sha1, Modp1024),
+    ike(TripleDes, Md5, Modp1024),
+];
+
+pub(super) const ESP: &[EspTransform] = &[
+    esp(AesCbc256, HmacSha2_256_128),
+    esp(AesCbc256, HmacSha1_96),
+    esp(AesCbc256, HmacMd5_96),
+    esp(AesCbc128, HmacSha2_256_128),
+    esp(AesCbc128, HmacSha1_96),
+    esp(AesCbc128, HmacMd5_96),
+    esp(ESP_3DES, HmacSha2_256_128),
+    esp(ESP_3DES, HmacSha1_96),
+    esp(ESP_3DES, HmacMd5_96),
+];
+
+/// The order of every racoon.
+pub(super) const PHASE1_ATTRIBUTES: &[Phase1Attribute] = &[
+    Phase1Attribute::Life,
+    Phase1Attribute::Encryption,
+    Phase1Attribute::KeyLength,
+    Phase1Attribute::Authentication,
+    Phase1Attribute::Hash,
+    Phase1Attribute::Group,
+];
+
+/// macOS and iOS.
+pub const APPLE: Profile = Profile {
+    name: "apple",
+    manner: Manner {
+        phase1: PHASE1,
+        phase1_attributes: PHASE1_ATTRIBUTES,
+        esp: ESP,
+        durations: DurationFormat::Short,
+        vendor_ids: Some(&[
+            &vendor::RFC3947,
+            &vendor::APPLE_DRAFT,
+            &vendor::NAT_T_08,
+            &vendor::NAT_T_07,
+            &vendor::NAT_T_06,
+            &vendor::NAT_T_05,
+            &vendor::NAT_T_04,
+            &vendor::NAT_T_03,
+            &vendor::NAT_T_02,
+            &vendor::NAT_T_02_LF,
+            &vendor::FRAGMENTATION_MAIN,
+            &vendor::DPD,
+        ]),
+        nonce_len: 16,
+        ..Manner::OWN
+    },
+    phase1_lifetime: hours(1),
+    esp_lifetime: timed(hours(1)),
+    inner_port: 51_823,
+    selector_port: None,
+    host_name: "mac.local\0",
+    vendor_name: "",
+    receive_window: 4,
+    hello_idle: Duration::ZERO,
+    mru: 1500,
+    echo: Some(Echo {
+        interval: Duration::from_secs(20),
+        failures: 15,
+    }),
+    ipv6: true,
+};

@@ -1,0 +1,117 @@
+//! Profiles: how the clients that people have speak, as data, one file each. A profile sets what
+//! its client decides (IKE in every byte that is known, ports, L2TP names and windows, PPP limits)
+//! and leaves who connects to whom alone. It adds no behaviour: [`Client`](crate::Client) is the
+//! same for all.
+
+mod android;
+mod apple;
+mod chromeos;
+mod network_manager;
+mod racoon;
+mod transforms;
+mod vendor;
+mod windows10;
+mod windows7;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adit_ike::{Manner, SaLifetime};
+use adit_ppp::Echo;
+
+use crate::config::Config;
+
+pub use android::ANDROID;
+pub use apple::APPLE;
+pub use chromeos::CHROMEOS;
+pub use network_manager::NETWORK_MANAGER;
+pub use racoon::RACOON;
+pub use windows7::WINDOWS7;
+pub use windows10::WINDOWS10;
+
+/// A client, as data.
+#[derive(Debug)]
+pub struct Profile {
+    /// Its name in commands and tests.
+    pub name: &'static str,
+    /// How it words IKE.
+    pub manner: Manner,
+    /// Lifetime of its ISAKMP SAs.
+    pub phase1_lifetime: Duration,
+    /// Lifetime of its ESP SAs.
+    pub esp_lifetime: SaLifetime,
+    /// Its UDP port inside the SAs: 1701, or one of the ephemeral ones.
+    pub inner_port: u16,
+    /// The port of IDci; `None`: the inner port.
+    pub selector_port: Option<u16>,
+    /// Its L2TP host name.
+    pub host_name: &'static str,
+    /// Its L2TP vendor name; empty: none is sent.
+    pub vendor_name: &'static str,
+    /// Its L2TP receive window.
+    pub receive_window: u16,
+    /// Pause after which it sends HELLO; zero for never.
+    pub hello_idle: Duration,
+    /// The MRU that it announces.
+    pub mru: u16,
+    /// Its LCP echoes.
+    pub echo: Option<Echo>,
+    /// Whether it asks for IPv6.
+    pub ipv6: bool,
+}
+
+impl Profile {
+    /// All profiles.
+    pub fn all() -> [&'static Self; 7] {
+        [
+            &WINDOWS7,
+            &WINDOWS10,
+            &APPLE,
+            &ANDROID,
+            &NETWORK_MANAGER,
+            &CHROMEOS,
+            &RACOON,
+        ]
+    }
+
+    /// The profile of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::all().into_iter().find(|profile| profile.name == name)
+    }
+
+    /// Makes a configuration that of this client. Key, identity, user and addresses stay.
+    pub fn apply(&self, config: &mut Config) {
+        let ike = Arc::make_mut(&mut config.ike);
+        ike.phase1 = self.manner.phase1_proposals();
+        ike.esp = self.manner.esp_suites();
+        ike.pfs = None;
+        ike.phase1_lifetime = self.phase1_lifetime;
+        ike.esp_lifetime = self.esp_lifetime;
+        ike.dpd = None;
+        ike.force_encapsulation = false;
+        ike.manner = self.manner;
+        let l2tp = Arc::make_mut(&mut config.l2tp);
+        self.host_name.clone_into(&mut l2tp.host_name);
+        self.vendor_name.clone_into(&mut l2tp.vendor_name);
+        l2tp.receive_window = self.receive_window;
+        l2tp.hello_idle = self.hello_idle;
+        config.ppp.mru = self.mru;
+        config.ppp.echo = self.echo;
+        config.ppp.ipv6 = self.ipv6;
+        config.inner_port = self.inner_port;
+        config.selector_port = self.selector_port;
+    }
+}
+
+/// Hours, for lifetimes.
+const fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3600)
+}
+
+/// A lifetime by time only.
+const fn timed(seconds: Duration) -> SaLifetime {
+    SaLifetime {
+        seconds,
+        kilobytes: None,
+    }
+}

@@ -1,0 +1,75 @@
+//! Windows 10 and 11. Message 1 is known to the byte; in Quick Mode the order of attributes is not.
+
+use std::time::Duration;
+
+use adit_ike::{
+    EspTransform, InitialContact, Layout, Manner, MessageIds, Phase1Transform, SaLifetime,
+};
+
+use super::transforms::{
+    Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, Ecp256, Ecp384, HmacSha1_96, Modp1024,
+    Modp2048, Sha1, TripleDes, esp, ike,
+};
+use super::{Profile, hours, vendor};
+
+pub(super) const PHASE1: &[Phase1Transform] = &[
+    ike(Aes256, Sha1, Ecp384),
+    ike(Aes128, Sha1, Ecp256),
+    ike(Aes256, Sha1, Modp2048),
+    ike(TripleDes, Sha1, Modp2048),
+    ike(TripleDes, Sha1, Modp1024),
+];
+
+const ESP: &[EspTransform] = &[
+    esp(AesCbc256, HmacSha1_96),
+    esp(AesCbc128, HmacSha1_96),
+    esp(ESP_3DES, HmacSha1_96),
+    EspTransform::Des(HmacSha1_96),
+    EspTransform::Null(HmacSha1_96),
+];
+
+/// The first of its IDs, which Windows 7 does not send.
+const MS_FIRST: [u8; 20] = [
+    0x01, 0x52, 0x8b, 0xbb, 0xc0, 0x06, 0x96, 0x12, 0x18, 0x49, 0xab, 0x9a, 0x1c, 0x5b, 0x2a, 0x51,
+    0, 0, 0, 1,
+];
+
+pub(super) const MANNER: Manner = Manner {
+    phase1: PHASE1,
+    esp: ESP,
+    esp_layout: Layout::ProposalEach,
+    vendor_ids: Some(&[
+        &MS_FIRST,
+        &vendor::ms_nt5(9),
+        &vendor::RFC3947,
+        &vendor::NAT_T_02_LF,
+        &vendor::FRAGMENTATION,
+        &vendor::NEGOTIATION_DISCOVERY,
+        &vendor::INITIAL_CONTACT,
+        &vendor::IKE_CGA_1,
+    ]),
+    nonce_len: 48,
+    initial_contact: InitialContact::Never,
+    message_ids: MessageIds::Counted,
+    ..Manner::OWN
+};
+
+/// Windows 10 and 11.
+pub const WINDOWS10: Profile = Profile {
+    name: "windows10",
+    manner: MANNER,
+    phase1_lifetime: hours(8),
+    esp_lifetime: SaLifetime {
+        seconds: hours(1),
+        kilobytes: Some(250_000),
+    },
+    inner_port: 1701,
+    selector_port: None,
+    host_name: "desktop",
+    vendor_name: "Microsoft",
+    receive_window: 8,
+    hello_idle: Duration::from_secs(40),
+    mru: 1400,
+    echo: None,
+    ipv6: true,
+};

@@ -1,0 +1,24 @@
+//! Windows 7: as Windows 10, but for its vendor IDs.
+
+use adit_ike::Manner;
+
+use super::windows10::{MANNER, WINDOWS10};
+use super::{Profile, vendor};
+
+/// Windows 7.
+pub const WINDOWS7: Profile = Profile {
+    name: "windows7",
+    manner: Manner {
+        vendor_ids: Some(&[
+            &vendor::ms_nt5(8),
+            &vendor::RFC3947,
+            &vendor::NAT_T_02_LF,
+            &vendor::FRAGMENTATION,
+            &vendor::NEGOTIATION_DISCOVERY,
+            &vendor::INITIAL_CONTACT,
+            &vendor::IKE_CGA_1,
+        ]),
+        ..MANNER
+    },
+    ..WINDOWS10
+};
