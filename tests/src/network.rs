@@ -33,11 +33,11 @@ impl Link {
 /// A datagram with its outer addresses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Datagram {
-    /// Source address and port.
+    /// Source address and port; of native ESP the port is 0 at both ends.
     pub from: SocketAddr,
     /// Destination address and port.
     pub to: SocketAddr,
-    /// UDP payload.
+    /// UDP payload, or ESP packet.
     pub payload: Vec<u8>,
 }
 

@@ -39,6 +39,7 @@ pub fn server() -> adit_server::Config {
         }),
         path_mtu: 1500,
         link_mtu: None,
+        native_esp: true,
         limits: adit_server::Limits::default(),
     }
 }

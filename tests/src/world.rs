@@ -100,6 +100,9 @@ pub struct World {
     server6: IpAddr,
     /// Every datagram seen on the wire, when recording.
     pub capture: Option<Vec<Datagram>>,
+    /// What clients send leaves from and goes to this port while it is set: 0 makes native ESP of
+    /// ESP in UDP, 4500 the other way round.
+    pub redirect: Option<u16>,
 }
 
 impl World {
@@ -139,6 +142,7 @@ impl World {
             server4: Self::SERVER_V4.into(),
             server6: Self::SERVER_V6.into(),
             capture: None,
+            redirect: None,
         }
     }
 
@@ -462,11 +466,15 @@ impl World {
             Some(nat) => nat.outward(path.local),
             None => path.local,
         };
-        let datagram = Datagram {
+        let mut datagram = Datagram {
             from,
             to: path.remote,
             payload,
         };
+        if let Some(port) = self.redirect {
+            datagram.from.set_port(port);
+            datagram.to.set_port(port);
+        }
         self.network.send(datagram, self.now, &mut self.rng);
     }
 
@@ -572,6 +580,7 @@ fn channel_of(server: SocketAddr) -> Option<Channel> {
     match server.port() {
         500 => Some(Channel::Ike),
         4500 => Some(Channel::NatT),
+        0 => Some(Channel::Esp),
         _ => None,
     }
 }

@@ -143,7 +143,7 @@ impl Client {
                 self.handle_ike(path, message, now);
                 None
             }
-            (Channel::NatT, None) => self.handle_esp(datagram, now),
+            (Channel::NatT, None) | (Channel::Esp, _) => self.handle_esp(datagram, now),
         };
         self.drive(now);
         ip
@@ -350,8 +350,7 @@ impl Client {
 
     fn seal(&mut self, packet: &mut PacketBuf) -> Option<Path> {
         let path = self.ike.path();
-        self.sas.seal(packet, self.config.inner_port, path)?;
-        Some(path)
+        self.sas.seal(packet, self.config.inner_port, path)
     }
 
     fn send(&mut self, message: &[u8], framed: bool) {
@@ -608,7 +607,7 @@ impl Client {
         let mtus = suites.map(|suite| {
             let encapsulation = Encapsulation {
                 outer,
-                udp: true,
+                udp: self.encapsulate,
                 suite: *suite,
                 ppp_header: adit_ppp::HEADER_LEN,
                 l2tp_header: adit_l2tp::DATA_HEADER_LEN,

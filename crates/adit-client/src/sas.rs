@@ -20,6 +20,8 @@ const OVERLAP: Duration = Duration::from_secs(30);
 pub(crate) struct Sas {
     /// Oldest first.
     pairs: Vec<(InboundSa, OutboundSa)>,
+    /// Inbound SPIs of the SAs that travel as IP protocol 50.
+    native: Vec<u32>,
     /// Inbound SPIs of replaced SAs, with when they go.
     retired: Vec<(u32, Instant)>,
 }
@@ -53,6 +55,11 @@ impl Sas {
             now,
             rng,
         )?;
+        self.native
+            .retain(|spi| self.pairs.iter().any(|(sa, _)| sa.spi() == *spi));
+        if !child.encapsulated {
+            self.native.push(child.inbound_spi);
+        }
         self.pairs.push((inbound, outbound));
         Ok(())
     }
@@ -122,14 +129,17 @@ impl Sas {
             .then_some(start + udp::HEADER_LEN..start + header.length)
     }
 
-    /// Puts inner UDP and ESP around an L2TP message, in place.
-    pub(crate) fn seal(&mut self, packet: &mut PacketBuf, port: u16, path: Path) -> Option<()> {
-        let (_, outbound) = self.pairs.last_mut()?;
+    /// Puts inner UDP and ESP around an L2TP message, in place, and gives the way it goes: `path`,
+    /// or that of native ESP between the same addresses.
+    pub(crate) fn seal(&mut self, packet: &mut PacketBuf, port: u16, path: Path) -> Option<Path> {
+        let (inbound, outbound) = self.pairs.last_mut()?;
         let addresses = path
             .local
             .is_ipv6()
             .then(|| (path.local.ip(), path.remote.ip()));
         udp::prepend(packet, port, L2TP_PORT, addresses).ok()?;
-        outbound.seal(packet, protocol::UDP).ok()
+        outbound.seal(packet, protocol::UDP).ok()?;
+        let native = self.native.contains(&inbound.spi());
+        Some(if native { path.native_esp() } else { path })
     }
 }

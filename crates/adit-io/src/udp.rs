@@ -3,6 +3,8 @@
 //! One socket serves one family: IPv6 sockets are IPv6-only, so that `0.0.0.0` and `[::]` stand
 //! beside each other on the same port whatever `net.ipv6.bindv6only` says. Nothing here blocks,
 //! and nothing looks into a datagram.
+//!
+//! ESP without UDP (IP protocol 50) comes and goes by raw sockets with the same shape, whose ports are 0.
 
 mod batch;
 mod error;
@@ -23,7 +25,10 @@ pub use send::Datagram;
 /// What is asked of the kernel for the queues of a socket, in bytes. At 10 Gbit/s it is 3 ms.
 const QUEUE_BYTES: usize = 4 << 20;
 
-/// A bound UDP socket, for any number of peers.
+/// ESP (RFC 4303).
+const PROTOCOL_ESP: i32 = 50;
+
+/// A bound UDP socket, or one for IP protocol 50, for any number of peers.
 ///
 /// Wait with [`readable`](Self::readable), then call [`recv`](Self::recv) until it says 0.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub struct UdpSocket {
     socket: tokio::net::UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// Bytes of the IP header are before what is received.
+    with_header: bool,
 }
 
 impl UdpSocket {
@@ -46,6 +53,43 @@ impl UdpSocket {
                 .set_only_v6(true)
                 .map_err(failed("making it IPv6-only"))?;
         }
+        let (socket, state) =
+            Self::set_up(socket, addr).map_err(|(step, error)| failed(step)(error))?;
+        let local = socket
+            .local_addr()
+            .map_err(failed("reading back its address"))?;
+        Ok(Self {
+            socket,
+            state,
+            local,
+            with_header: false,
+        })
+    }
+
+    /// Opens a raw socket for ESP without UDP on `ip`, which may be a wildcard address; needs
+    /// CAP_NET_RAW. What it receives begins with the SPI, and every port is 0.
+    pub fn bind_esp(ip: IpAddr) -> Result<Self, BindError> {
+        let addr = SocketAddr::new(ip, 0);
+        let failed = |step: &'static str| move |source| BindError::of_esp(ip, step, source);
+        let protocol = Protocol::from(PROTOCOL_ESP);
+        let socket = Socket::new(Domain::for_address(addr), Type::RAW, Some(protocol))
+            .map_err(failed("opening a socket"))?;
+        let (socket, state) =
+            Self::set_up(socket, addr).map_err(|(step, error)| failed(step)(error))?;
+        Ok(Self {
+            socket,
+            state,
+            local: addr,
+            with_header: ip.is_ipv4(),
+        })
+    }
+
+    /// Binds a new socket and sets what both kinds have in common. An error says at which step.
+    fn set_up(
+        socket: Socket,
+        addr: SocketAddr,
+    ) -> Result<(tokio::net::UdpSocket, UdpSocketState), (&'static str, io::Error)> {
+        let failed = |step: &'static str| move |error| (step, error);
         enlarge_queues(&socket).map_err(failed("enlarging its queues"))?;
         socket.bind(&addr.into()).map_err(failed("binding it"))?;
         // Sets non-blocking, PKTINFO and UDP_GRO, and options that are undone below.
@@ -54,17 +98,10 @@ impl UdpSocket {
         drop_unused_metadata(&socket, addr).map_err(failed("setting it up"))?;
         let socket = tokio::net::UdpSocket::from_std(socket.into())
             .map_err(failed("handing it to the runtime"))?;
-        let local = socket
-            .local_addr()
-            .map_err(failed("reading back its address"))?;
-        Ok(Self {
-            socket,
-            state,
-            local,
-        })
+        Ok((socket, state))
     }
 
-    /// The address and port it is bound to.
+    /// The address and port it is bound to; the port is 0 for ESP.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
@@ -78,7 +115,7 @@ impl UdpSocket {
     /// was waiting.
     pub fn recv(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         let received = self.socket.try_io(Interest::READABLE, || {
-            batch.fill(self.local, |bufs, meta| {
+            batch.fill(self.local, self.with_header, |bufs, meta| {
                 self.state.recv((&self.socket).into(), bufs, meta)
             })
         });
@@ -162,7 +199,10 @@ mod mtu_discover {
 /// than a link, so the kernel must fragment it: over IPv4 without DF, so that routers may as
 /// well, over IPv6 to the path MTU that the kernel has learnt.
 fn allow_fragments(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
-    setsockopt(socket, mtu_discover::IpMtuDiscover, &libc::IP_PMTUDISC_DONT)?;
+    // An IPv6 raw socket has no options of IPv4; it never carries IPv4 either.
+    if addr.is_ipv4() || socket.r#type()? != Type::RAW {
+        setsockopt(socket, mtu_discover::IpMtuDiscover, &libc::IP_PMTUDISC_DONT)?;
+    }
     if addr.is_ipv6() {
         setsockopt(
             socket,

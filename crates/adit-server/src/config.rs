@@ -25,6 +25,9 @@ pub struct Config {
     pub path_mtu: u16,
     /// A link MTU fixed by the operator; `None` computes it from the encapsulation.
     pub link_mtu: Option<u16>,
+    /// Whether ESP may travel as IP protocol 50, without UDP. If not, a client that wants it so is
+    /// refused.
+    pub native_esp: bool,
     /// Bounds on what peers can make the server hold.
     pub limits: Limits,
 }

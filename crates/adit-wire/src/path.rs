@@ -10,6 +10,9 @@ pub enum Channel {
     Ike,
     /// UDP port 4500 (RFC 3948): IKE messages behind four zero bytes, ESP packets, keepalives.
     NatT,
+    /// IP protocol 50 (RFC 4303): ESP packets as they are, from SPI to ICV. There are no ports, so
+    /// both are 0.
+    Esp,
 }
 
 /// A channel with the two addresses of a datagram, seen from here.
@@ -21,6 +24,16 @@ pub struct Path {
     pub local: SocketAddr,
     /// The peer's address and port.
     pub remote: SocketAddr,
+}
+
+impl Path {
+    /// The way of ESP without UDP between the same two addresses.
+    pub fn native_esp(mut self) -> Self {
+        self.channel = Channel::Esp;
+        self.local.set_port(0);
+        self.remote.set_port(0);
+        self
+    }
 }
 
 impl std::fmt::Display for Path {

@@ -19,6 +19,7 @@ pub struct RecvBatch {
     meta: [RecvMeta; BATCH_SIZE],
     filled: usize,
     local: SocketAddr,
+    with_header: bool,
 }
 
 /// One datagram.
@@ -40,12 +41,14 @@ impl RecvBatch {
             meta: [RecvMeta::default(); BATCH_SIZE],
             filled: 0,
             local: SocketAddr::from(([0; 4], 0)),
+            with_header: false,
         }
     }
 
     /// The datagrams, in the order of their arrival. What the kernel coalesced is apart again.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = Received<'_>> {
         let bound = self.local;
+        let with_header = self.with_header;
         self.meta
             .iter()
             .zip(self.storage.chunks_exact_mut(STRIDE))
@@ -53,7 +56,10 @@ impl RecvBatch {
             .flat_map(move |(meta, buffer)| {
                 let local = local_address(meta, bound);
                 let bytes = buffer.get_mut(..meta.len).unwrap_or_default();
-                segments(bytes, meta.stride).map(move |bytes| Received {
+                let start = if with_header { header_len(bytes) } else { 0 };
+                let bytes = bytes.get_mut(start..).unwrap_or_default();
+                let stride = if with_header { 0 } else { meta.stride };
+                segments(bytes, stride).map(move |bytes| Received {
                     local,
                     remote: meta.addr,
                     bytes,
@@ -65,10 +71,12 @@ impl RecvBatch {
     pub(super) fn fill(
         &mut self,
         local: SocketAddr,
+        with_header: bool,
         receive: impl FnOnce(&mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.filled = 0;
         self.local = local;
+        self.with_header = with_header;
         let mut chunks = self.storage.chunks_exact_mut(STRIDE);
         let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] = std::array::from_fn(|_| {
             let chunk = chunks.next().and_then(|chunk| chunk.get_mut(..BUFFER));
@@ -95,6 +103,13 @@ impl std::fmt::Debug for RecvBatch {
             .field("filled", &self.filled)
             .finish_non_exhaustive()
     }
+}
+
+/// Length of the IPv4 header that raw sockets of that family receive; the kernel has checked it.
+fn header_len(packet: &[u8]) -> usize {
+    packet
+        .first()
+        .map_or(0, |byte| usize::from(byte & 0x0f) * 4)
 }
 
 /// `bytes` in pieces of `stride`, the last perhaps shorter; an empty datagram is one empty piece.
@@ -147,7 +162,7 @@ mod tests {
         let bound = SocketAddr::from(([127, 0, 0, 1], 500));
         let mut batch = RecvBatch::new();
         let count = batch
-            .fill(bound, |buffers, meta| {
+            .fill(bound, false, |buffers, meta| {
                 assert!(buffers.iter().all(|buffer| buffer.len() == BUFFER));
                 for (i, (len, stride)) in [(2500, 1000), (0, 0), (7, 7)].into_iter().enumerate() {
                     meta[i].len = len;
@@ -178,9 +193,9 @@ mod tests {
     fn a_failed_receive_leaves_an_empty_batch() {
         let bound = SocketAddr::from(([127, 0, 0, 1], 500));
         let mut batch = RecvBatch::new();
-        batch.fill(bound, |_, _| Ok(2)).unwrap();
+        batch.fill(bound, false, |_, _| Ok(2)).unwrap();
         batch
-            .fill(bound, |_, _| Err(io::ErrorKind::WouldBlock.into()))
+            .fill(bound, false, |_, _| Err(io::ErrorKind::WouldBlock.into()))
             .unwrap_err();
         assert_eq!(batch.iter_mut().count(), 0);
     }

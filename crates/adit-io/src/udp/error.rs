@@ -1,7 +1,7 @@
 //! Why a socket could not be had, in the operator's words.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A socket could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,25 @@ pub enum BindError {
         /// What was to be bound.
         address: SocketAddr,
     },
+    /// Raw sockets need a privilege.
+    #[error(
+        "no permission to open a raw socket for ESP (IP protocol 50) on {ip}: it needs root or \
+         CAP_NET_RAW; give it, or serve ESP in UDP only with esp = false in [listen]"
+    )]
+    RawPermission {
+        /// What was to be bound.
+        ip: IpAddr,
+    },
+    /// Anything else about a raw socket.
+    #[error("the raw socket for ESP (IP protocol 50) on {ip} failed while {step}: {source}")]
+    Raw {
+        /// What was to be bound.
+        ip: IpAddr,
+        /// What was being done.
+        step: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// Anything else.
     #[error("UDP {address} failed while {step}: {source}")]
     Failed {
@@ -57,6 +76,13 @@ pub enum BindError {
 }
 
 impl BindError {
+    pub(super) fn of_esp(ip: IpAddr, step: &'static str, source: io::Error) -> Self {
+        match source.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => Self::RawPermission { ip },
+            _ => Self::Raw { ip, step, source },
+        }
+    }
+
     pub(super) fn new(address: SocketAddr, step: &'static str, source: io::Error) -> Self {
         match source.raw_os_error() {
             Some(libc::EADDRINUSE) => Self::InUse { address },

@@ -243,3 +243,15 @@ async fn an_operator_learns_what_is_wrong_with_an_address() {
     assert!(matches!(error, BindError::NoSuchAddress { .. }), "{error}");
     assert!(error.to_string().contains("192.0.2.1"));
 }
+
+#[test]
+fn an_operator_without_raw_sockets_learns_what_to_do() {
+    let denied = || io::Error::from_raw_os_error(libc::EPERM);
+    let error = BindError::of_esp("0.0.0.0".parse().unwrap(), "opening a socket", denied());
+    let text = error.to_string();
+    assert!(matches!(error, BindError::RawPermission { .. }), "{text}");
+    assert!(
+        text.contains("CAP_NET_RAW") && text.contains("esp = false"),
+        "{text}"
+    );
+}

@@ -8,6 +8,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod esp;
 mod host;
 mod masquerade;
 mod packets;

@@ -66,7 +66,8 @@ impl Server {
         let Some(entry) = self.ikes.get_mut(key.0) else {
             return;
         };
-        if offer.encapsulation_udp && entry.peer.is_some() && self.stopping.is_none() {
+        let served = offer.encapsulation_udp || self.config.native_esp;
+        if served && entry.peer.is_some() && self.stopping.is_none() {
             entry.sa.accept_child(id, spi, now, &mut self.rng);
             return;
         }
@@ -132,12 +133,21 @@ impl Server {
             }
         };
         let group = self.group_of(peer, key, child, path, now);
+        let native = !child.encapsulated;
+        if !native {
+            self.plane.ensure_nat_t(group, path);
+        }
         let is_first = self
             .groups
             .get(&group)
             .is_some_and(|state| state.spis.is_empty());
-        self.plane
-            .add_child(group, inbound, outbound, child.initiated && is_first);
+        self.plane.add_child(
+            group,
+            inbound,
+            outbound,
+            native,
+            child.initiated && is_first,
+        );
         self.plane.stats.child_established += 1;
         tracing::debug!(
             peer = %path.remote,

@@ -171,17 +171,19 @@ impl Server {
         datagram: &mut [u8],
         now: Instant,
     ) -> Option<Range<usize>> {
-        if path.channel == Channel::NatT {
-            if datagram == [0xff] {
-                self.plane.stats.keepalives += 1;
-                return None;
+        match path.channel {
+            Channel::Esp => return self.handle_esp(path, datagram, now),
+            Channel::Ike => self.handle_ike(path, datagram, now),
+            Channel::NatT => {
+                if datagram == [0xff] {
+                    self.plane.stats.keepalives += 1;
+                    return None;
+                }
+                match datagram.strip_prefix(&NON_ESP_MARKER) {
+                    Some(message) => self.handle_ike(path, message, now),
+                    None => return self.handle_esp(path, datagram, now),
+                }
             }
-            match datagram.strip_prefix(&NON_ESP_MARKER) {
-                Some(message) => self.handle_ike(path, message, now),
-                None => return self.handle_esp(path, datagram, now),
-            }
-        } else {
-            self.handle_ike(path, datagram, now);
         }
         None
     }
@@ -259,7 +261,7 @@ impl Server {
         self.timers.next()
     }
 
-    /// The next datagram to send: whole UDP payloads.
+    /// The next datagram to send: a whole UDP payload, or a whole ESP packet for [`Channel::Esp`].
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
     }

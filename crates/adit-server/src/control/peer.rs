@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use adit_ike::Phase1;
-use adit_wire::Path;
+use adit_wire::{Channel, Path};
 
 use super::ike::IkeKey;
 use super::{Server, TimerKey};
@@ -192,11 +192,23 @@ impl Server {
         };
         tracing::info!(id = state.identity.0, to = %path.remote, "peer moved to a new address or port");
         self.by_identity.remove(&state.identity);
-        state.identity.1 = path.remote;
+        // Native ESP tells addresses only; the ports of IKE stay what they are.
+        let native = path.channel == Channel::Esp;
+        if native {
+            state.identity.1.set_ip(path.remote.ip());
+        } else {
+            state.identity.1 = path.remote;
+        }
         self.by_identity.insert(state.identity.clone(), peer);
         for ike in &state.ikes {
             if let Some(entry) = self.ikes.get_mut(ike.0) {
-                entry.sa.follow_peer(path);
+                let mut to = path;
+                if native {
+                    to = entry.sa.path();
+                    to.local.set_ip(path.local.ip());
+                    to.remote.set_ip(path.remote.ip());
+                }
+                entry.sa.follow_peer(to);
             }
         }
     }

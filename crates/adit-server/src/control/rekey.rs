@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use adit_ike::ChildFailure;
+use adit_wire::Channel;
 
 use super::Server;
 use crate::plane::GroupKey;
@@ -118,10 +119,13 @@ impl Server {
         if let Some(state) = self.groups.get_mut(&key) {
             state.rekey.pending = Some(spi);
         }
+        // As the SAs that are replaced: what the peer chose for them is what it can do.
+        let newest = self.plane.path(key);
+        let in_udp = newest.is_none_or(|path| path.channel != Channel::Esp);
         self.plane.stats.child_rekeys_started += 1;
         entry
             .sa
-            .start_quick_mode(local, remote, spi, true, now, &mut self.rng);
+            .start_quick_mode(local, remote, spi, in_udp, now, &mut self.rng);
         self.drive_ike(ike, now);
     }
 

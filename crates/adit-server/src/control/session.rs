@@ -10,7 +10,7 @@ use adit_link::mtu::{self, Encapsulation};
 use adit_link::{Handled, Router, RouterConfig, address};
 use adit_ppp::{Attempt, CloseReason, Ipv4Network, Ipv6Network, Link, Network, Verdict};
 use adit_wire::ip::{Family, IpHeader};
-use adit_wire::{PacketBuf, Transmit};
+use adit_wire::{Channel, PacketBuf, Transmit};
 use ipnet::Ipv4Net;
 
 use super::pools::Lease;
@@ -65,7 +65,7 @@ impl Server {
         };
         let encapsulation = Encapsulation {
             outer: Family::of(path.remote.ip()),
-            udp: true,
+            udp: path.channel != Channel::Esp,
             suite,
             ppp_header: adit_ppp::HEADER_LEN,
             l2tp_header: if sequenced {
@@ -503,7 +503,10 @@ impl Server {
             client: peer.client,
             peer: path.remote,
             local: path.local,
-            encapsulation: "udp",
+            encapsulation: match path.channel {
+                Channel::Esp => "esp",
+                Channel::Ike | Channel::NatT => "udp",
+            },
             nat: peer.nat,
             ike: peer.ike,
             esp: self

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use adit_esp::OpenError;
 use adit_link::guard;
-use adit_wire::Path;
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::udp::{self, UdpHeader};
+use adit_wire::{Channel, Path};
 
 use super::{GroupKey, L2TP_PORT, Plane, SessionKey};
 
@@ -85,13 +85,14 @@ impl Plane {
             learnt.first_on = Some(spi);
         }
         let outbound_spi = entry.outbound_spi;
+        let own_kind = entry.native == (path.channel == Channel::Esp);
         let state = self.groups.get_mut(group.0)?;
         if learnt.first_on.is_some() {
             state.confirm(outbound_spi);
         }
         // Only the newest packet moves the endpoint: a late one may come from where the peer was.
-        if opened.newest && state.path != path {
-            state.path = path;
+        // One that came in the other kind of packet than its SA is for is read, no more.
+        if opened.newest && own_kind && state.follow(path) {
             self.stats.endpoint_moved += 1;
             learnt.moved = Some(group);
         }

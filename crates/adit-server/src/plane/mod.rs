@@ -15,7 +15,7 @@ use std::time::Instant;
 use adit_esp::{InboundSa, OutboundSa};
 use adit_link::guard::Addresses;
 use adit_ppp::Framing;
-use adit_wire::Path;
+use adit_wire::{Channel, Path};
 use hashbrown::HashMap;
 use ipnet::{Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
@@ -44,6 +44,8 @@ struct Inbounds {
     group: GroupKey,
     /// The SA of the same Quick Mode in the other direction.
     outbound_spi: u32,
+    /// It is to come as IP protocol 50.
+    native: bool,
     /// Whether a packet has come through it.
     used: bool,
 }
@@ -51,6 +53,9 @@ struct Inbounds {
 /// An outbound SA that may or may not be usable yet.
 struct Outbounds {
     sa: OutboundSa,
+    /// It goes as IP protocol 50. A property of the SA, not of the group: a peer may replace one
+    /// kind by the other, and takes each SA only in its own way.
+    native: bool,
     /// The peer has shown that it holds the SA: by its last Quick Mode message or by a packet.
     confirmed: bool,
     /// It has been said that it wants to be replaced.
@@ -59,6 +64,7 @@ struct Outbounds {
 
 /// The SAs of one group and where its packets go.
 struct Group {
+    /// The way of ESP in UDP; that of native ESP has the same addresses.
     path: Path,
     /// Oldest first.
     outbound: Vec<Outbounds>,
@@ -134,7 +140,18 @@ impl Plane {
     }
 
     pub(crate) fn path(&self, key: GroupKey) -> Option<Path> {
-        self.groups.get(key.0).map(|group| group.path)
+        let group = self.groups.get(key.0)?;
+        let native = group.outbound.last().is_some_and(|newest| newest.native);
+        Some(group.path_of(native))
+    }
+
+    /// ESP in UDP needs the NAT-T port, which the peer comes to with the IKE SA that asks for it.
+    pub(crate) fn ensure_nat_t(&mut self, key: GroupKey, path: Path) {
+        if let Some(group) = self.groups.get_mut(key.0)
+            && group.path.channel != Channel::NatT
+        {
+            group.path = path;
+        }
     }
 
     pub(crate) fn spi_is_free(&self, spi: u32) -> bool {
@@ -146,6 +163,7 @@ impl Plane {
         group: GroupKey,
         inbound: InboundSa,
         outbound: OutboundSa,
+        native: bool,
         confirmed: bool,
     ) {
         let Some(state) = self.groups.get_mut(group.0) else {
@@ -154,6 +172,7 @@ impl Plane {
         let outbound_spi = outbound.spi();
         state.outbound.push(Outbounds {
             sa: outbound,
+            native,
             confirmed,
             worn: false,
         });
@@ -163,6 +182,7 @@ impl Plane {
                 sa: inbound,
                 group,
                 outbound_spi,
+                native,
                 used: false,
             },
         );
@@ -289,6 +309,29 @@ impl Plane {
 }
 
 impl Group {
+    /// Where the packets of an SA of this kind go.
+    fn path_of(&self, native: bool) -> Path {
+        if native {
+            self.path.native_esp()
+        } else {
+            self.path
+        }
+    }
+
+    /// Follows the peer to where an authentic packet came from. Native ESP knows no ports, so
+    /// those of UDP stay. True if that is elsewhere than before.
+    fn follow(&mut self, from: Path) -> bool {
+        let mut to = from;
+        if from.channel == Channel::Esp {
+            to = self.path;
+            to.local.set_ip(from.local.ip());
+            to.remote.set_ip(from.remote.ip());
+        }
+        let moved = self.path != to;
+        self.path = to;
+        moved
+    }
+
     fn confirm(&mut self, outbound_spi: u32) {
         for outbound in &mut self.outbound {
             if outbound.sa.spi() == outbound_spi {

@@ -204,6 +204,7 @@ impl Plane {
             self.stats.no_sa += 1;
             return None;
         }
-        Some(group.path)
+        let native = outbound.native;
+        Some(group.path_of(native))
     }
 }

@@ -75,6 +75,7 @@ impl Config {
             }),
             path_mtu: PATH_MTU,
             link_mtu: self.mtu,
+            native_esp: false,
             limits: self.limits,
         })
     }
