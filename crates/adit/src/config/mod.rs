@@ -90,6 +90,8 @@ pub(crate) struct Listen {
     pub ike_port: u16,
     /// UDP port of IKE and ESP behind NAT.
     pub nat_t_port: u16,
+    /// Whether ESP is taken as IP protocol 50 where there is no NAT.
+    pub esp: bool,
 }
 
 /// `[ipsec]`.

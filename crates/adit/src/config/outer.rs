@@ -60,6 +60,7 @@ pub(super) fn listen(settings: &mut Settings<'_>) -> Listen {
         addresses,
         ike_port,
         nat_t_port,
+        esp: settings.flag("listen.esp", false),
     }
 }
 

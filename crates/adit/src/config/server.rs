@@ -40,8 +40,8 @@ impl Config {
                 tries: dpd.tries,
             }),
             nat_t: true,
-            // ESP travels in UDP only, so every client is to agree on that.
-            force_encapsulation: true,
+            // Where ESP is taken in UDP only, every client is to agree on that.
+            force_encapsulation: !self.listen.esp,
             ..adit_ike::Config::default()
         };
         let l2tp = adit_l2tp::Config {
@@ -75,7 +75,7 @@ impl Config {
             }),
             path_mtu: PATH_MTU,
             link_mtu: self.mtu,
-            native_esp: false,
+            native_esp: self.listen.esp,
             limits: self.limits,
         })
     }

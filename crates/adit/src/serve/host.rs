@@ -47,6 +47,11 @@ impl Host {
                 let socket = UdpSocket::bind(SocketAddr::new(*address, port))?;
                 sockets.push(Socket { channel, socket });
             }
+            if listen.esp {
+                let socket = UdpSocket::bind_esp(*address)?;
+                let channel = Channel::Esp;
+                sockets.push(Socket { channel, socket });
+            }
         }
         let tun = Tun::create(&config.tun_name, TUN_MTU)?;
         let netlink = Netlink::new()
@@ -87,7 +92,12 @@ impl Host {
     pub(super) fn listening(&self) -> String {
         let addresses = self.sockets.iter();
         let names: Vec<_> = addresses
-            .map(|socket| socket.socket.local_addr().to_string())
+            .map(
+                |socket| match (socket.channel, socket.socket.local_addr()) {
+                    (Channel::Esp, address) => format!("{}/esp", address.ip()),
+                    (_, address) => address.to_string(),
+                },
+            )
             .collect();
         names.join(" ")
     }
