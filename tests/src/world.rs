@@ -281,6 +281,11 @@ impl World {
         }
     }
 
+    /// The server's numbers of a client's tunnel and session.
+    pub fn l2tp_ids(&self, id: ClientId) -> Option<(u16, u16)> {
+        self.clients[id.0].client.l2tp_ids()
+    }
+
     /// Sends any bytes from a client as an L2TP message inside its SA.
     pub fn send_l2tp(&mut self, id: ClientId, message: &[u8]) {
         self.clients[id.0].client.inject_l2tp(message);

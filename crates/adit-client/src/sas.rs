@@ -64,9 +64,12 @@ impl Sas {
         Ok(())
     }
 
-    pub(crate) fn remove(&mut self, outbound_spi: u32) {
+    /// Forgets the pair with this outbound SPI; `false` if there is none.
+    pub(crate) fn remove(&mut self, outbound_spi: u32) -> bool {
+        let before = self.pairs.len();
         self.pairs
             .retain(|(_, outbound)| outbound.spi() != outbound_spi);
+        self.pairs.len() < before
     }
 
     /// When the newest SA wants to be replaced.

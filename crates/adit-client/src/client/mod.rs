@@ -1,17 +1,19 @@
 //! The connection: one layer after the other, each started by the one below it.
 
+mod ike;
+mod session;
+
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
-use adit_ike::{IdValue, IkeSa, Selector};
+use adit_ike::{IdValue, IkeSa};
 use adit_l2tp::Tunnel;
-use adit_link::mtu::Encapsulation;
 use adit_link::{Handled, Host, HostEvent};
 use adit_ppp::Link;
-use adit_wire::ip::{Family, IpHeader, protocol};
+use adit_wire::ip::{Family, IpHeader};
 use adit_wire::{Channel, PacketBuf, Path, Transmit, udp};
 
 use crate::config::Config;
@@ -147,18 +149,6 @@ impl Client {
         };
         self.drive(now);
         ip
-    }
-
-    fn handle_ike(&mut self, path: Path, message: &[u8], now: Instant) {
-        let Ok(header) = adit_ike::parse_header(message) else {
-            return;
-        };
-        let all = std::iter::once(&mut self.ike).chain(&mut self.other_ikes);
-        let mut known = all.filter(|ike| ike.cookies().0 == header.initiator_cookie);
-        if let Some(ike) = known.next() {
-            // What is refused is counted in the SA's own statistics; nothing else comes of it.
-            let _ = ike.handle_message(path, message, now, &mut self.rng);
-        }
     }
 
     fn handle_esp(&mut self, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
@@ -316,6 +306,12 @@ impl Client {
         self.sas.inbound_spis()
     }
 
+    /// The server's numbers of the tunnel and the session, once there are both.
+    pub fn l2tp_ids(&self) -> Option<(u16, u16)> {
+        let (_, remote_session) = self.session?;
+        Some((self.tunnel.as_ref()?.remote_id()?, remote_session))
+    }
+
     /// Sends any bytes as an L2TP message inside the SA: to try a server with what no real client
     /// would send.
     pub fn inject_l2tp(&mut self, message: &[u8]) {
@@ -342,8 +338,7 @@ impl Client {
     }
 
     fn send_frame(&mut self, packet: &mut PacketBuf) -> Option<Path> {
-        let (_, remote_session) = self.session?;
-        let remote_tunnel = self.tunnel.as_ref()?.remote_id()?;
+        let (remote_tunnel, remote_session) = self.l2tp_ids()?;
         adit_l2tp::prepend_data_header(packet, remote_tunnel, remote_session).ok()?;
         self.seal(packet)
     }
@@ -431,241 +426,6 @@ impl Client {
             return true;
         }
         false
-    }
-
-    fn ike_event(&mut self, event: adit_ike::Event, now: Instant) {
-        use adit_ike::Event as Ike;
-        match event {
-            Ike::Established(phase1) => {
-                self.encapsulate = phase1.encapsulate;
-                if phase1.nat.local_behind {
-                    self.keepalive_at = Some(now + self.config.ike.keepalive);
-                }
-                self.events.push_back(Event::Phase1(phase1));
-                self.start_quick_mode(now);
-            }
-            Ike::ChildRequested { id, .. } => {
-                let spi = self.new_spi();
-                self.ike.accept_child(id, spi, now, &mut self.rng);
-            }
-            Ike::ChildEstablished(child) => {
-                if self.sas.add(&child, now, &mut self.rng).is_err() {
-                    return;
-                }
-                if self.rekeying == Some(child.inbound_spi) {
-                    self.rekeying = None;
-                    self.sas.retire_older(now);
-                }
-                self.events.push_back(Event::Sa {
-                    suite: child.suite,
-                    encapsulated: child.encapsulated,
-                });
-                if self.tunnel.is_none() && !self.closing {
-                    let id = self.nonzero_u16();
-                    self.tunnel = Some(Tunnel::initiate(&self.config.l2tp, id, now, &mut self.rng));
-                }
-            }
-            Ike::ChildFailed { reason, .. } if self.sas.is_empty() => {
-                self.go_down(DownReason::QuickMode(reason));
-            }
-            Ike::ChildFailed { .. } => self.rekeying = None,
-            Ike::RekeyDue => self.rekey_ike(now),
-            Ike::ChildDeleted { outbound_spi } => {
-                self.sas.remove(outbound_spi);
-                if self.sas.is_empty() {
-                    self.go_down(DownReason::SaDeleted);
-                }
-            }
-            Ike::Closed(reason) => self.go_down(if self.closing {
-                DownReason::Closed
-            } else {
-                DownReason::Ike(reason)
-            }),
-            _ => {}
-        }
-    }
-
-    /// Replaces the newest SA when it is time, and deletes what has been replaced long enough.
-    fn rekey_sas(&mut self, now: Instant) {
-        for spi in self.sas.take_retired(now) {
-            self.ike.delete_child(spi, now, &mut self.rng);
-        }
-        let due = self.sas.soft_expiry().is_some_and(|at| now >= at);
-        if due && self.rekeying.is_none() && self.ike.is_established() {
-            self.rekeying = Some(self.start_quick_mode(now));
-        }
-    }
-
-    /// Starts a phase 1 that is to take the place of the present one, on the same path.
-    fn rekey_ike(&mut self, now: Instant) {
-        let path = self.ike.path();
-        let identity = self.config.identity.clone();
-        let ike = IkeSa::initiate(
-            &self.config.ike,
-            self.config.psk.clone(),
-            path,
-            self.config.nat_t_local,
-            identity.unwrap_or_else(|| address_id(path.local.ip())),
-            now,
-            &mut self.rng,
-        );
-        self.other_ikes.push(ike.without_initial_contact());
-    }
-
-    fn other_ike_event(&mut self, index: usize, event: adit_ike::Event, now: Instant) {
-        use adit_ike::Event as Ike;
-        match event {
-            Ike::Established(phase1) => {
-                if let Some(ike) = self.other_ikes.get_mut(index) {
-                    std::mem::swap(ike, &mut self.ike);
-                    ike.supersede(now, &mut self.rng);
-                }
-                self.events.push_back(Event::Phase1(phase1));
-            }
-            Ike::Closed(reason) => {
-                // What it still had to say was said before this event.
-                self.other_ikes.remove(index);
-                if reason != adit_ike::CloseReason::Superseded && self.other_ikes.is_empty() {
-                    self.rekey_ike(now);
-                }
-            }
-            event => self.ike_event(event, now),
-        }
-    }
-
-    fn start_quick_mode(&mut self, now: Instant) -> u32 {
-        let spi = self.new_spi();
-        let path = self.ike.path();
-        let selector = |address: SocketAddr, port| Selector {
-            id: address_id(address.ip()),
-            protocol: protocol::UDP,
-            port,
-        };
-        self.ike.start_quick_mode(
-            selector(
-                path.local,
-                self.config.selector_port.unwrap_or(self.config.inner_port),
-            ),
-            selector(path.remote, L2TP_PORT),
-            spi,
-            self.encapsulate,
-            now,
-            &mut self.rng,
-        );
-        spi
-    }
-
-    /// An SPI outside the reserved range (RFC 4303 2.1) that no SA of ours has.
-    fn new_spi(&mut self) -> u32 {
-        loop {
-            let spi = self.rng.u32();
-            if spi > 0x00ff_ffff && !self.sas.inbound_spis().contains(&spi) {
-                return spi;
-            }
-        }
-    }
-
-    fn nonzero_u16(&mut self) -> u16 {
-        self.rng.u16().max(1)
-    }
-
-    fn tunnel_event(&mut self, event: adit_l2tp::Event, now: Instant) {
-        use adit_l2tp::Event as L2tp;
-        match event {
-            L2tp::TunnelUp { host_name, .. } => {
-                self.events.push_back(Event::Tunnel { host_name });
-                if let Some(tunnel) = &mut self.tunnel {
-                    tunnel.open_session(now, &mut self.rng);
-                }
-            }
-            L2tp::SessionUp { local, remote } => {
-                self.session = Some((local, remote));
-                let mut config = self.config.ppp.clone();
-                config.mru = config.mru.min(self.link_mtu());
-                self.ppp = Some(Link::client(config, now, &mut self.rng));
-            }
-            L2tp::SessionDown { cause, .. } => {
-                self.session = None;
-                if self.closing {
-                    return;
-                }
-                self.go_down(DownReason::Tunnel(cause.to_string()));
-            }
-            L2tp::TunnelDown { cause } => {
-                if !self.closing {
-                    self.go_down(DownReason::Tunnel(cause.to_string()));
-                }
-            }
-        }
-    }
-
-    /// The largest inner packet that the path carries in one outer packet, for any suite that may
-    /// have been chosen.
-    fn link_mtu(&self) -> u16 {
-        let outer = self.config.outer_family();
-        let suites = self.config.ike.esp.iter();
-        let mtus = suites.map(|suite| {
-            let encapsulation = Encapsulation {
-                outer,
-                udp: self.encapsulate,
-                suite: *suite,
-                ppp_header: adit_ppp::HEADER_LEN,
-                l2tp_header: adit_l2tp::DATA_HEADER_LEN,
-            };
-            encapsulation.link_mtu(self.config.path_mtu)
-        });
-        mtus.min().unwrap_or(1280)
-    }
-
-    fn ppp_event(&mut self, event: adit_ppp::Event, now: Instant) {
-        use adit_ppp::Event as Ppp;
-        match event {
-            Ppp::Authenticated { .. } => self.events.push_back(Event::Authenticated),
-            Ppp::Ipv4Up { local, peer, dns } => self.events.push_back(Event::Ipv4 {
-                address: local,
-                server: peer,
-                dns,
-            }),
-            Ppp::Ipv4Down | Ppp::Ipv4Refused => self.events.push_back(Event::NoIpv4),
-            Ppp::Ipv6Up {
-                local_interface_id,
-                peer_interface_id,
-            } => {
-                self.host = Some(Host::new(
-                    local_interface_id,
-                    peer_interface_id,
-                    now,
-                    &mut self.rng,
-                ));
-                self.events.push_back(Event::Ipv6Link {
-                    interface_id: local_interface_id,
-                });
-            }
-            Ppp::Ipv6Down | Ppp::Ipv6Refused => {
-                self.host = None;
-                self.events.push_back(Event::NoIpv6);
-            }
-            Ppp::Down { reason } => {
-                self.ppp = None;
-                self.host = None;
-                if self.closing {
-                    if let Some(tunnel) = &mut self.tunnel {
-                        tunnel.close(adit_l2tp::Stop::shutting_down(), now);
-                    }
-                } else {
-                    self.go_down(DownReason::Ppp(reason.to_string()));
-                }
-            }
-            Ppp::LcpUp { .. } | Ppp::AuthFailed { .. } | Ppp::Authenticate(_) => {}
-        }
-    }
-
-    /// L2TP has ended: Deletes for the SAs, ESP first.
-    fn hang_up(&mut self, now: Instant) {
-        for spi in self.sas.inbound_spis() {
-            self.ike.delete_child(spi, now, &mut self.rng);
-        }
-        self.ike.close(now, &mut self.rng);
     }
 
     fn go_down(&mut self, reason: DownReason) {
