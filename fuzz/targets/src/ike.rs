@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use adit_crypto::{BlockCipher, Group, Hash, Rng};
+use adit_crypto::{Group, Rng};
 use adit_ike::codec::{Delete, Notify, Payloads, SecurityAssociation, parse_nat_oa};
-use adit_ike::{Config, Event, IdValue, IkeSa, Phase1Proposal, Psk, Selector, parse_header};
+use adit_ike::{Config, Error, Event, IdValue, IkeSa, Psk, Role, Selector, parse_header};
 use adit_wire::{Channel, Path};
 
 use crate::inputs::{Clock, messages};
@@ -33,103 +34,226 @@ pub fn ike_message(data: &[u8]) {
     }
 }
 
-fn config() -> Arc<Config> {
-    Arc::new(Config {
-        phase1: vec![
-            // The cheapest group, so that the fuzzer is not slowed by exponentiation.
-            Phase1Proposal {
-                cipher: BlockCipher::Aes256,
-                hash: Hash::Sha2_256,
-                group: Group::Ecp256,
-            },
-            Phase1Proposal {
-                cipher: BlockCipher::Aes256,
-                hash: Hash::Sha1,
-                group: Group::Ecp384,
-            },
-        ],
-        ..Config::default()
-    })
+/// The addresses, keys and generators under which the seeds were recorded, so that a whole
+/// negotiation in the corpus is answered as it was then and leads all the way through.
+struct Setup {
+    nat: bool,
+    config: Arc<Config>,
+    psk: Arc<Psk>,
 }
 
-fn path(channel: Channel) -> Path {
-    Path {
-        channel,
-        local: SocketAddr::from(([192, 0, 2, 1], 500)),
-        remote: SocketAddr::from(([198, 51, 100, 7], 500)),
+impl Setup {
+    /// The first byte of an input says which.
+    fn of(data: &[u8]) -> (Self, &[u8]) {
+        let (which, rest) = data.split_first().unwrap_or((&0, &[]));
+        let pfs = (which % 3 == 2).then_some(Group::Ecp256);
+        let setup = Self {
+            nat: which % 3 == 1,
+            config: Arc::new(Config {
+                pfs,
+                ..Config::default()
+            }),
+            psk: Arc::new(Psk::new("a shared secret")),
+        };
+        (setup, rest)
     }
-}
 
-/// Answers what an SA asks of its owner.
-fn drive(sa: &mut IkeSa, clock: &Clock, rng: &mut Rng) {
-    loop {
-        if let Some(job) = sa.poll_job() {
-            sa.handle_job(job.run(), clock.now(), rng);
-        } else if let Some(event) = sa.poll_event() {
-            if let Event::ChildRequested { id, .. } = event {
-                sa.accept_child(id, 0x1234_5678, clock.now(), rng);
+    fn client(&self) -> [u8; 4] {
+        if self.nat {
+            [192, 168, 1, 2]
+        } else {
+            [192, 0, 2, 10]
+        }
+    }
+
+    /// Where a message comes from. Behind a NAT, what is encrypted comes over the other channel.
+    fn path(&self, role: Role, message: &[u8]) -> Path {
+        let encrypted = message.get(19).is_some_and(|flags| flags & 1 != 0);
+        let (channel, port) = if self.nat && encrypted {
+            (Channel::NatT, 4500)
+        } else {
+            (Channel::Ike, 500)
+        };
+        let server = SocketAddr::from((SERVER, port));
+        let (local, remote) = match (role, self.nat) {
+            (Role::Initiator, _) => (SocketAddr::from((self.client(), port)), server),
+            (Role::Responder, false) => (server, SocketAddr::from((self.client(), port))),
+            (Role::Responder, true) => {
+                (server, SocketAddr::from(([203, 0, 113, 5], 60_000 + port)))
             }
-        } else if sa.poll_transmit().is_none() {
-            return;
+        };
+        Path {
+            channel,
+            local,
+            remote,
         }
     }
 }
 
-fn feed<'a>(
-    sa: &mut IkeSa,
-    input: impl Iterator<Item = &'a [u8]>,
-    clock: &mut Clock,
-    rng: &mut Rng,
-) {
-    drive(sa, clock, rng);
-    for message in input {
-        // The cookies are right, so that the message gets past the first look.
-        let (initiator, responder) = sa.cookies();
-        let mut message = message.to_vec();
-        for (to, from) in message.iter_mut().zip(initiator.iter().chain(&responder)) {
-            *to = *from;
+const SERVER: [u8; 4] = [198, 51, 100, 1];
+
+/// What a machine came to.
+#[derive(Debug, Default)]
+struct Reached {
+    established: bool,
+    children: usize,
+    confirmed: usize,
+    closed: bool,
+}
+
+struct Run {
+    setup: Setup,
+    sa: IkeSa,
+    rng: Rng,
+    clock: Clock,
+    next_spi: u32,
+    reached: Reached,
+}
+
+impl Run {
+    /// Answers what the SA asks of its owner, and starts a Quick Mode as soon as there can be one.
+    fn drive(&mut self) {
+        loop {
+            let now = self.clock.now();
+            if let Some(job) = self.sa.poll_job() {
+                self.sa.handle_job(job.run(), now, &mut self.rng);
+            } else if let Some(event) = self.sa.poll_event() {
+                self.note(event, now);
+            } else if self.sa.poll_transmit().is_none() {
+                return;
+            }
         }
-        let now = clock.tick();
-        let _ = sa.handle_message(path(Channel::Ike), &message, now, rng);
-        drive(sa, clock, rng);
-        sa.handle_timeout(now, rng);
-        drive(sa, clock, rng);
+    }
+
+    fn note(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Established(_) => {
+                self.reached.established = true;
+                let end = |address: [u8; 4]| Selector {
+                    id: IdValue::Ipv4(address.into()),
+                    protocol: 17,
+                    port: 1701,
+                };
+                let ends = (end(self.setup.client()), end(SERVER));
+                let (local, remote) = match self.sa.role() {
+                    Role::Initiator => ends,
+                    Role::Responder => (ends.1, ends.0),
+                };
+                self.next_spi += 1;
+                let (spi, nat) = (self.next_spi, self.setup.nat);
+                let rng = &mut self.rng;
+                self.sa.start_quick_mode(local, remote, spi, nat, now, rng);
+            }
+            Event::ChildRequested { id, .. } => {
+                self.next_spi += 1;
+                self.sa.accept_child(id, self.next_spi, now, &mut self.rng);
+            }
+            Event::ChildEstablished(_) => self.reached.children += 1,
+            Event::ChildConfirmed { .. } => self.reached.confirmed += 1,
+            Event::Closed(_) => self.reached.closed = true,
+            _ => {}
+        }
+    }
+
+    fn feed<'a>(mut self, input: impl Iterator<Item = &'a [u8]>) -> Reached {
+        self.drive();
+        for message in input {
+            let now = self.clock.tick(message);
+            let path = self.setup.path(self.sa.role(), message);
+            let result = self.sa.handle_message(path, message, now, &mut self.rng);
+            if result == Err(Error::Cookies) {
+                // Once more with the right cookies, so that it gets past the first look.
+                let (initiator, responder) = self.sa.cookies();
+                let mut message = message.to_vec();
+                for (to, from) in message.iter_mut().zip(initiator.iter().chain(&responder)) {
+                    *to = *from;
+                }
+                let _ = self.sa.handle_message(path, &message, now, &mut self.rng);
+            }
+            self.drive();
+            self.sa.handle_timeout(now, &mut self.rng);
+            self.drive();
+        }
+        self.reached
     }
 }
 
 /// The first message makes a responder, the others go to it.
 pub fn ike_responder(data: &[u8]) {
-    let mut rng = Rng::from_seed([7; 32]);
-    let mut clock = Clock::new();
+    respond(data);
+}
+
+fn respond(data: &[u8]) -> Reached {
+    let (setup, data) = Setup::of(data);
+    let mut rng = Rng::from_seed([2; 32]);
+    let clock = Clock::new();
     let mut input = messages(data);
-    let psk = Arc::new(Psk::new("a key for fuzzing"));
     let first = input.next().unwrap_or_default();
-    let accepted = IkeSa::accept(
-        &config(),
-        psk,
-        path(Channel::Ike),
-        first,
-        clock.now(),
-        &mut rng,
-    );
-    match accepted {
-        Ok(mut sa) => feed(&mut sa, input, &mut clock, &mut rng),
-        Err(refusal) => drop(refusal.reason.to_string()),
+    let path = setup.path(Role::Responder, first);
+    let (config, psk) = (&setup.config, setup.psk.clone());
+    match IkeSa::accept(config, psk, path, first, clock.now(), &mut rng) {
+        Ok(sa) => {
+            let run = Run {
+                setup,
+                sa,
+                rng,
+                clock,
+                next_spi: 0x2000_0000,
+                reached: Reached::default(),
+            };
+            run.feed(input)
+        }
+        Err(refusal) => {
+            drop(refusal.reason.to_string());
+            Reached::default()
+        }
     }
 }
 
 /// All messages go to an initiator that has sent its first.
 pub fn ike_initiator(data: &[u8]) {
-    let mut rng = Rng::from_seed([8; 32]);
-    let mut clock = Clock::new();
-    let mut sa = IkeSa::initiate(
-        &config(),
-        Arc::new(Psk::new("a key for fuzzing")),
-        path(Channel::Ike),
-        SocketAddr::from(([192, 0, 2, 1], 4500)),
-        IdValue::Ipv4([192, 0, 2, 1].into()),
+    initiate(data);
+}
+
+fn initiate(data: &[u8]) -> Reached {
+    let (setup, data) = Setup::of(data);
+    let mut rng = Rng::from_seed([1; 32]);
+    let clock = Clock::new();
+    let sa = IkeSa::initiate(
+        &setup.config,
+        setup.psk.clone(),
+        setup.path(Role::Initiator, &[]),
+        SocketAddr::from((setup.client(), 4500)),
+        IdValue::Ipv4(setup.client().into()),
         clock.now(),
         &mut rng,
     );
-    feed(&mut sa, messages(data), &mut clock, &mut rng);
+    let run = Run {
+        setup,
+        sa,
+        rng,
+        clock,
+        next_spi: 0x1000_0000,
+        reached: Reached::default(),
+    };
+    run.feed(messages(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{initiate, respond};
+    use crate::inputs::seed;
+
+    /// A seed that went stale would leave the fuzzer before the door.
+    #[test]
+    fn seeds_reach_quick_mode() {
+        for name in ["plain-whole-life", "nat-whole-life", "pfs-whole-life"] {
+            let responder = respond(&seed("ike_responder", name));
+            assert!(responder.established && responder.closed, "{responder:?}");
+            assert_eq!((responder.children, responder.confirmed), (2, 1), "{name}");
+            let initiator = initiate(&seed("ike_initiator", name));
+            assert!(initiator.established, "{initiator:?}");
+            assert_eq!((initiator.children, initiator.confirmed), (2, 1), "{name}");
+        }
+    }
 }

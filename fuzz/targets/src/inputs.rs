@@ -16,7 +16,34 @@ pub fn messages(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     .take(64)
 }
 
-/// A clock that goes on by an odd step with every reading.
+/// Puts messages together again, for seeds.
+#[cfg(test)]
+pub(crate) fn sequence<'a>(messages: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for message in messages {
+        let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+        out.extend(length.to_be_bytes());
+        out.extend(message.iter().take(length.into()));
+    }
+    out
+}
+
+/// A file of a corpus.
+#[cfg(test)]
+pub(crate) fn seed(target: &str, name: &str) -> Vec<u8> {
+    let path = format!("{}/../corpus/{target}/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Writes a file of a corpus.
+#[cfg(test)]
+pub(crate) fn put(target: &str, name: &str, bytes: &[u8]) {
+    let folder = format!("{}/../corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(format!("{folder}/{name}"), bytes).expect("a file");
+}
+
+/// A clock that goes on a little with every message, and a long while with an empty one.
 pub(crate) struct Clock {
     now: Instant,
 }
@@ -36,8 +63,13 @@ impl Clock {
         self.now
     }
 
-    pub(crate) fn tick(&mut self) -> Instant {
-        self.now += Duration::from_millis(700);
+    /// The time of the next message.
+    pub(crate) fn tick(&mut self, message: &[u8]) -> Instant {
+        self.now += if message.is_empty() {
+            Duration::from_secs(7)
+        } else {
+            Duration::from_millis(100)
+        };
         self.now
     }
 }

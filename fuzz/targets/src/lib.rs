@@ -1,7 +1,7 @@
 //! What each fuzz target does with its input.
 //!
 //! Targets that feed a machine take a sequence of messages, each behind a 16-bit big-endian length
-//! ([`messages`]). A target fails by panicking, by not ending, or by an assertion of its own.
+//! ([`messages`]); an empty one stands for some seconds of silence. A target fails by panicking, by not ending, or by an assertion of its own.
 
 mod esp;
 mod ike;

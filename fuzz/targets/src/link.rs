@@ -51,11 +51,11 @@ pub fn link_packet(data: &[u8]) {
     };
     let mut router = Router::new(config, prefix, 1, 2, clock.now(), &mut rng);
     let mut host = Host::new(2, 1, clock.now(), &mut rng);
-    let _ = router.handle_packet(data, &header, clock.tick(), &mut rng);
-    router.handle_timeout(clock.tick(), &mut rng);
+    let _ = router.handle_packet(data, &header, clock.tick(data), &mut rng);
+    router.handle_timeout(clock.tick(data), &mut rng);
     while router.poll_transmit().is_some() {}
-    let _ = host.handle_packet(data, &header, clock.tick(), &mut rng);
-    host.handle_timeout(clock.tick(), &mut rng);
+    let _ = host.handle_packet(data, &header, clock.tick(data), &mut rng);
+    host.handle_timeout(clock.tick(data), &mut rng);
     while host.poll_transmit().is_some() {}
     while host.poll_event().is_some() {}
 }

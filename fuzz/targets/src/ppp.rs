@@ -1,6 +1,7 @@
 //! PPP: framing, and both ends of a link fed with anything.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use adit_crypto::Rng;
 use adit_crypto::ppp::NtHash;
@@ -11,36 +12,85 @@ use adit_ppp::{
 
 use crate::inputs::{Clock, messages};
 
-/// Splits a frame.
+/// Splits a frame, and gives it to both ends of a link that has just begun, and of one where both
+/// families are up.
 pub fn ppp_frame(data: &[u8]) {
     if let Ok((_, header_len)) = adit_ppp::split(data) {
         assert!(header_len <= data.len());
     }
     let mut clock = Clock::new();
-    let mut rng = Rng::from_seed([11; 32]);
-    for mut link in links(&clock, &mut rng) {
-        let _ = link.handle_frame(data, clock.tick(), &mut rng);
-        drain(&mut link, &clock, &mut rng);
+    let mut connected = Ends::new(&clock);
+    connected.join(&clock, |_, _| {});
+    for mut ends in [Ends::new(&clock), connected] {
+        let now = clock.tick(data);
+        for (link, rng) in ends.0.iter_mut() {
+            let _ = link.handle_frame(data, now, rng);
+            drain(link, now, rng);
+        }
     }
 }
 
 /// Feeds both ends of a link.
 pub fn ppp_link(data: &[u8]) {
+    run(data);
+}
+
+/// Whether server and client had both families up at some time.
+fn run(data: &[u8]) -> [bool; 2] {
     let mut clock = Clock::new();
-    let mut rng = Rng::from_seed([12; 32]);
-    let mut links = links(&clock, &mut rng);
+    let mut ends = Ends::new(&clock);
+    let mut reached = [false; 2];
     for frame in messages(data) {
-        let now = clock.tick();
-        for link in &mut links {
-            let _ = link.handle_frame(frame, now, &mut rng);
-            drain(link, &clock, &mut rng);
-            link.handle_timeout(now, &mut rng);
-            drain(link, &clock, &mut rng);
+        let now = clock.tick(frame);
+        for ((link, rng), reached) in ends.0.iter_mut().zip(&mut reached) {
+            let _ = link.handle_frame(frame, now, rng);
+            drain(link, now, rng);
+            link.handle_timeout(now, rng);
+            drain(link, now, rng);
+            *reached |= link.ipv4_open() && link.ipv6_open();
+        }
+    }
+    reached
+}
+
+/// Server and client, each with a generator of its own, so that a recording of one leads the other
+/// through.
+struct Ends([(Link, Rng); 2]);
+
+impl Ends {
+    fn new(clock: &Clock) -> Self {
+        let mut rngs = [Rng::from_seed([12; 32]), Rng::from_seed([13; 32])];
+        let [server, client] = links(clock, &mut rngs);
+        let [for_server, for_client] = rngs;
+        Self([(server, for_server), (client, for_client)])
+    }
+
+    /// Lets both talk to each other until they are silent; `seen` gets who sent what.
+    fn join(&mut self, clock: &Clock, mut seen: impl FnMut(usize, &[u8])) {
+        let now = clock.now();
+        loop {
+            let mut silent = true;
+            for from in [0, 1] {
+                let [server, client] = &mut self.0;
+                let (sender, receiver) = if from == 0 {
+                    (server, client)
+                } else {
+                    (client, server)
+                };
+                for frame in drain(&mut sender.0, now, &mut sender.1) {
+                    silent = false;
+                    seen(from, &frame);
+                    let _ = receiver.0.handle_frame(&frame, now, &mut receiver.1);
+                }
+            }
+            if silent {
+                return;
+            }
         }
     }
 }
 
-fn links(clock: &Clock, rng: &mut Rng) -> [Link; 2] {
+fn links(clock: &Clock, [for_server, for_client]: &mut [Rng; 2]) -> [Link; 2] {
     let server = Arc::new(ServerConfig {
         auth: vec![AuthMethod::MsChapV2, AuthMethod::ChapMd5, AuthMethod::Pap],
         ..ServerConfig::default()
@@ -52,12 +102,14 @@ fn links(clock: &Clock, rng: &mut Rng) -> [Link; 2] {
         ..ClientConfig::default()
     };
     [
-        Link::server(&server, clock.now(), rng),
-        Link::client(client, clock.now(), rng),
+        Link::server(&server, clock.now(), for_server),
+        Link::client(client, clock.now(), for_client),
     ]
 }
 
-fn drain(link: &mut Link, clock: &Clock, rng: &mut Rng) {
+/// Answers what a link asks of its owner; what it sent.
+fn drain(link: &mut Link, now: Instant, rng: &mut Rng) -> Vec<Vec<u8>> {
+    let mut sent = Vec::new();
     loop {
         if let Some(event) = link.poll_event() {
             if let Event::Authenticate(attempt) = event {
@@ -68,10 +120,10 @@ fn drain(link: &mut Link, clock: &Clock, rng: &mut Rng) {
                 let success_message = match attempt.verify(&credential) {
                     Verified::Accepted { success_message } => success_message,
                     // Let in all the same: what comes after the login is to be fuzzed as well.
-                    _ if attempt.user().len() % 2 == 0 => Vec::new(),
+                    _ if !attempt.user().starts_with('x') => Vec::new(),
                     _ => {
                         let reason = RejectReason::BadCredentials;
-                        link.handle_verdict(Verdict::Reject { reason }, clock.now(), rng);
+                        link.handle_verdict(Verdict::Reject { reason }, now, rng);
                         continue;
                     }
                 };
@@ -90,10 +142,15 @@ fn drain(link: &mut Link, clock: &Clock, rng: &mut Rng) {
                     success_message,
                     network,
                 };
-                link.handle_verdict(verdict, clock.now(), rng);
+                link.handle_verdict(verdict, now, rng);
             }
-        } else if link.poll_transmit().is_none() {
-            return;
+        } else if let Some(frame) = link.poll_transmit() {
+            sent.push(frame);
+        } else {
+            return sent;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

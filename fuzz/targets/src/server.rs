@@ -1,60 +1,148 @@
 //! The whole server: datagrams from outside, and what an authenticated peer can put into its SA.
+//!
+//! The first byte of each message says where it goes in; the world is the same in every run, so
+//! that a recorded negotiation is answered as it was then.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use adit_tests::{Datagram, World, setup};
+use adit_tests::{ClientId, Datagram, World, setup};
+use adit_wire::checksum;
 
 use crate::inputs::messages;
 
-const OUTSIDE: [&str; 2] = ["198.51.100.7:4500", "192.0.2.66:500"];
+/// A message of [`server_outside`]: the two low bits choose the source address,
+const SOURCE: u8 = 3;
+/// this bit the NAT-T port at both ends,
+const NAT_T: u8 = 4;
+/// and this one lets some time pass first.
+const PAUSE: u8 = 8;
+
+/// A message of [`server_inside`]: the two low bits choose between an L2TP message, a PPP frame
+/// and an IP packet; [`PAUSE`] as above;
+const KIND: u8 = 3;
+/// and this bit puts the open tunnel's and session's IDs into an L2TP message, and the client's
+/// address into an IP packet.
+const OWN: u8 = 16;
+
+const STRANGER: [u8; 4] = [198, 51, 100, 7];
+const NEIGHBOUR: [u8; 4] = [192, 0, 2, 66];
+const STRANGER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xeeee, 0, 0, 0, 0, 7);
 
 /// A server with one session gets datagrams from strangers and from the session's own address.
 /// The session must live on.
 pub fn server_outside(data: &[u8]) {
-    let mut world = World::new(setup::world(1, 1));
+    let (mut world, id) = outside();
+    for message in messages(data) {
+        let Some((how, payload)) = message.split_first() else {
+            continue;
+        };
+        if how & PAUSE != 0 {
+            world.run_for(Duration::from_millis(700));
+        }
+        world.inject(datagram(*how, payload));
+    }
+    assert_alive(&mut world, id, "the session");
+}
+
+fn outside() -> (World, ClientId) {
+    let mut world = World::new(setup::world(1, 2));
     let id = world.dial(setup::client("user0"), setup::address(0), None, false);
     assert!(world.run_until_echoes(&[id], Duration::from_secs(60)));
-    for (index, message) in messages(data).enumerate() {
-        let own = SocketAddr::new(setup::address(0), 4500);
-        let from = match index % 3 {
-            2 => own,
-            stranger => OUTSIDE[stranger].parse().expect("an address"),
-        };
-        let port = if index % 2 == 0 { 4500 } else { 500 };
-        world.inject(Datagram {
-            from,
-            to: (World::SERVER_V4, port).into(),
-            payload: message.to_vec(),
-        });
+    (world, id)
+}
+
+fn datagram(how: u8, payload: &[u8]) -> Datagram {
+    let port = if how & NAT_T == 0 { 500 } else { 4500 };
+    let from: IpAddr = match how & SOURCE {
+        0 => STRANGER.into(),
+        1 => setup::address(0),
+        2 => NEIGHBOUR.into(),
+        _ => STRANGER_V6.into(),
+    };
+    let to: IpAddr = if from.is_ipv6() {
+        World::SERVER_V6.into()
+    } else {
+        World::SERVER_V4.into()
+    };
+    Datagram {
+        from: SocketAddr::new(from, port),
+        to: SocketAddr::new(to, port),
+        payload: payload.to_vec(),
     }
-    world.run_for(Duration::from_secs(2));
-    let before = world.state(id).echoes6;
-    world.ping(id);
-    world.run_for(Duration::from_secs(2));
-    assert!(world.state(id).echoes6 > before, "the session died");
 }
 
 /// Two sessions; the first puts anything into its SA: L2TP control and data, PPP, IP. The second
 /// must not notice.
 pub fn server_inside(data: &[u8]) {
+    let (mut world, hostile, bystander) = inside();
+    for message in messages(data) {
+        attack(&mut world, hostile, message);
+    }
+    assert_alive(&mut world, bystander, "the other session");
+}
+
+fn inside() -> (World, ClientId, ClientId) {
     let mut world = World::new(setup::world(2, 2));
     let hostile = world.dial(setup::client("user0"), setup::address(0), None, false);
     let bystander = world.dial(setup::client("user1"), setup::address(1), None, false);
     assert!(world.run_until_echoes(&[hostile, bystander], Duration::from_secs(60)));
-    for (index, message) in messages(data).enumerate() {
-        if index % 2 == 0 {
-            world.send_l2tp(hostile, message);
-        } else {
-            world.send_frame(hostile, message);
+    (world, hostile, bystander)
+}
+
+fn attack(world: &mut World, hostile: ClientId, message: &[u8]) {
+    let Some((how, message)) = message.split_first() else {
+        return;
+    };
+    if how & PAUSE != 0 {
+        world.run_for(Duration::from_millis(700));
+    }
+    let mut message = message.to_vec();
+    match how & KIND {
+        0 => {
+            if how & OWN != 0
+                && let Some((tunnel, session)) = world.l2tp_ids(hostile)
+                && let Some(ids) = message.get_mut(4..8)
+            {
+                ids[..2].copy_from_slice(&tunnel.to_be_bytes());
+                // Zero is the tunnel itself.
+                if ids[2..] != [0, 0] {
+                    ids[2..].copy_from_slice(&session.to_be_bytes());
+                }
+            }
+            world.send_l2tp(hostile, &message);
+        }
+        1 => world.send_frame(hostile, &message),
+        _ => {
+            let state = world.state(hostile);
+            match (how & OWN != 0, message.first().map(|byte| byte >> 4)) {
+                (true, Some(4)) => {
+                    if let (Some(own), Some(header)) = (state.ipv4, message.get_mut(..20)) {
+                        header[12..16].copy_from_slice(&own.octets());
+                        header[10..12].fill(0);
+                        let sum = checksum::internet(header);
+                        header[10..12].copy_from_slice(&sum.to_be_bytes());
+                    }
+                }
+                (true, Some(6)) => {
+                    if let (Some(own), Some(source)) = (state.ipv6, message.get_mut(8..24)) {
+                        source.copy_from_slice(&own.octets());
+                    }
+                }
+                _ => {}
+            }
+            world.send_ip(hostile, &message);
         }
     }
-    world.run_for(Duration::from_secs(2));
-    let before = world.state(bystander).echoes6;
-    world.ping(bystander);
-    world.run_for(Duration::from_secs(2));
-    assert!(
-        world.state(bystander).echoes6 > before,
-        "the other session died"
-    );
 }
+
+fn assert_alive(world: &mut World, id: ClientId, who: &str) {
+    world.run_for(Duration::from_secs(2));
+    let before = world.state(id).echoes6;
+    world.ping(id);
+    world.run_for(Duration::from_secs(2));
+    assert!(world.state(id).echoes6 > before, "{who} died");
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,9 +13,14 @@ fn folder(target: &str) -> PathBuf {
     folder
 }
 
-/// `[u16 length][message]` for each message.
-fn sequence(messages: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = Vec::new();
+/// What a sequence was recorded under: the first byte of an input.
+const PLAIN: u8 = 0;
+const NAT: u8 = 1;
+const PFS: u8 = 2;
+
+/// `[setup]`, then `[u16 length][message]` for each message.
+fn sequence(setup: u8, messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = vec![setup];
     for message in messages {
         out.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
         out.extend(message);
@@ -76,6 +81,7 @@ fn a_recorded_client_can_be_replayed() {
 fn write_them() {
     let messages = folder("ike_message");
     let responder = folder("ike_responder");
+    let initiator = folder("ike_initiator");
     let put = |folder: &FilePath, name: &str, bytes: &[u8]| {
         std::fs::write(folder.join(name), bytes).unwrap();
     };
@@ -84,57 +90,64 @@ fn write_them() {
     put(
         &responder,
         "windows10-mm1",
-        &sequence(std::slice::from_ref(&windows)),
+        &sequence(PLAIN, std::slice::from_ref(&windows)),
     );
     put(
         &responder,
         "windows10-mm1-twice",
-        &sequence(&[windows.clone(), windows.clone()]),
+        &sequence(PLAIN, &[windows.clone(), windows.clone()]),
     );
     let nat = Addresses {
         client: "192.168.1.2",
         client_outside: "203.0.113.5",
         ..DIRECT
     };
-    for (name, addresses, pfs) in [
-        ("plain", DIRECT, None),
-        ("nat", nat, None),
-        ("pfs", DIRECT, Some(adit_crypto::Group::Ecp256)),
+    for (name, setup, addresses, pfs) in [
+        ("plain", PLAIN, DIRECT, None),
+        ("nat", NAT, nat, None),
+        ("pfs", PFS, DIRECT, Some(adit_crypto::Group::Ecp256)),
     ] {
         let life = life(addresses, pfs);
         for (at, (_, message)) in life.iter().enumerate().take(16) {
             put(&messages, &format!("{name}-{:02}", at + 1), message);
         }
-        let to_server: Vec<_> = life
-            .into_iter()
-            .filter(|(to, _)| *to)
-            .map(|(_, m)| m)
-            .collect();
-        put(
-            &responder,
-            &format!("{name}-whole-life"),
-            &sequence(&to_server),
-        );
-        let mut shuffled = to_server.clone();
-        shuffled[1..].reverse();
-        put(
-            &responder,
-            &format!("{name}-reversed"),
-            &sequence(&shuffled),
-        );
-        let twice: Vec<_> = to_server
-            .iter()
-            .flat_map(|m| [m.clone(), m.clone()])
-            .collect();
-        put(
-            &responder,
-            &format!("{name}-everything-twice"),
-            &sequence(&twice),
-        );
+        for (folder, to_server) in [(&responder, true), (&initiator, false)] {
+            let whole: Vec<_> = life
+                .iter()
+                .filter(|(to, _)| *to == to_server)
+                .map(|(_, message)| message.clone())
+                .collect();
+            let mut reversed = whole.clone();
+            reversed[1..].reverse();
+            let twice: Vec<_> = whole
+                .iter()
+                .flat_map(|message| [message.clone(), message.clone()])
+                .collect();
+            for (kind, messages) in [
+                ("whole-life", whole),
+                ("reversed", reversed),
+                ("everything-twice", twice),
+            ] {
+                put(
+                    folder,
+                    &format!("{name}-{kind}"),
+                    &sequence(setup, &messages),
+                );
+            }
+        }
     }
     for (name, message) in malformed(&windows) {
         put(&messages, name, &message);
-        put(&responder, name, &sequence(&[windows.clone(), message]));
+        put(
+            &initiator,
+            name,
+            &sequence(PLAIN, std::slice::from_ref(&message)),
+        );
+        put(
+            &responder,
+            name,
+            &sequence(PLAIN, &[windows.clone(), message]),
+        );
     }
 }
 
