@@ -5,6 +5,7 @@
 
 mod esp;
 mod ike;
+mod ike_inside;
 mod inputs;
 mod l2tp;
 mod link;
@@ -13,6 +14,7 @@ mod server;
 
 pub use esp::esp_open;
 pub use ike::{ike_initiator, ike_message, ike_responder};
+pub use ike_inside::ike_inside;
 pub use inputs::messages;
 pub use l2tp::{l2tp_message, l2tp_tunnel};
 pub use link::{ip_packet, link_packet};
@@ -23,10 +25,11 @@ pub use server::{server_inside, server_outside};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("ike_message", ike_message),
     ("ike_responder", ike_responder),
     ("ike_initiator", ike_initiator),
+    ("ike_inside", ike_inside),
     ("esp_open", esp_open),
     ("l2tp_message", l2tp_message),
     ("l2tp_tunnel", l2tp_tunnel),
