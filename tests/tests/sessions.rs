@@ -218,6 +218,7 @@ fn power_loss_and_return_from_another_address() {
         world.server.gauges()
     );
     assert_eq!(world.server.gauges().leases_ipv4, 1);
+    assert_eq!(world.server.stats().peers_dead, 1, "found out by DPD");
     assert!(up(&world, again));
 }
 

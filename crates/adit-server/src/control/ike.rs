@@ -21,6 +21,8 @@ pub(super) struct IkeEntry {
     /// What repeated first messages are known by.
     first: ([u8; 8], SocketAddr),
     pub(super) initial_contact: bool,
+    /// The last sign of life in the peer's sessions that the SA was told of.
+    heard: Option<Instant>,
 }
 
 impl Server {
@@ -99,6 +101,7 @@ impl Server {
             peer: None,
             first: (initiator, path.remote),
             initial_contact: false,
+            heard: None,
         }));
         self.by_cookie.insert(responder, key);
         self.by_first.insert((initiator, path.remote), key);
@@ -109,8 +112,12 @@ impl Server {
     pub(super) fn ike_timeout(&mut self, key: IkeKey, now: Instant) {
         let heard = self.heard_from(key);
         if let Some(entry) = self.ikes.get_mut(key.0) {
-            if let Some(heard) = heard {
-                entry.sa.note_peer_alive(heard);
+            // Told once each: an old one again would answer a question that was asked since.
+            if heard > entry.heard
+                && let Some(at) = heard
+            {
+                entry.heard = heard;
+                entry.sa.note_peer_alive(at);
             }
             entry.sa.handle_timeout(now, &mut self.rng);
             self.drive_ike(key, now);
