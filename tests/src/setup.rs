@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adit_crypto::{BlockCipher, Group, Hash};
-use adit_ike::{Phase1Proposal, Psk};
+use adit_ike::{Credentials, Mode, Phase1Proposal, Psk};
 use adit_ppp::{AuthMethod, Secret};
 
 use crate::network::Link;
@@ -13,6 +13,11 @@ use crate::world::{User, WorldConfig};
 
 /// The pre-shared key of every world.
 pub const PSK: &str = "a long key that no dictionary holds";
+
+/// This pre-shared key for everybody.
+pub fn credentials(psk: &str) -> Arc<Credentials> {
+    Arc::new(Credentials::psk(Arc::new(Psk::new(psk))))
+}
 
 /// A dual-stack server as its operator would set it up, with the cheapest strong group so that
 /// many sessions cost little.
@@ -22,7 +27,7 @@ pub fn server() -> adit_server::Config {
             force_encapsulation: true,
             ..adit_ike::Config::default()
         }),
-        psk: Arc::new(Psk::new(PSK)),
+        credentials: credentials(PSK),
         l2tp: Arc::new(adit_l2tp::Config::default()),
         ppp: Arc::new(adit_ppp::ServerConfig {
             mru: 1500,
@@ -55,8 +60,10 @@ pub fn client(user: &str) -> adit_client::Config {
             }],
             ..adit_ike::Config::default()
         }),
-        psk: Arc::new(Psk::new(PSK)),
+        credentials: credentials(PSK),
         identity: None,
+        mode: Mode::Main,
+        server_identity: None,
         l2tp: Arc::new(adit_l2tp::Config::default()),
         ppp: adit_ppp::ClientConfig {
             user: user.into(),

@@ -106,6 +106,8 @@ pub struct World {
 }
 
 impl World {
+    /// The wall clock, which does not move with the other one.
+    pub const UNIX: Duration = Duration::from_secs(1_800_000_000);
     /// The server's outer IPv4 address.
     pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
     /// The server's outer IPv6 address.
@@ -488,7 +490,7 @@ impl World {
             if let Some(transmit) = self.server.poll_transmit() {
                 self.send_from_server(transmit.path, transmit.payload);
             } else if let Some(job) = self.server.poll_job() {
-                self.server.handle_job(job.run(), self.now);
+                self.server.handle_job(job.run(Self::UNIX), self.now);
             } else if let Some(ServerEvent::Authenticate {
                 session, attempt, ..
             }) = self.server.poll_event()
@@ -516,7 +518,7 @@ impl World {
             if let Some(transmit) = end.client.poll_transmit() {
                 self.send_from_client(id, transmit.path, transmit.payload);
             } else if let Some(job) = end.client.poll_job() {
-                end.client.handle_job(job.run(), self.now);
+                end.client.handle_job(job.run(Self::UNIX), self.now);
             } else if let Some(event) = end.client.poll_event() {
                 end.state.note(event);
                 if end.state.down.is_some() && end.redial {

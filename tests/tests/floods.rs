@@ -1,11 +1,10 @@
 //! Floods of unauthenticated messages are bounded, and nobody is made to answer more than was sent.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use adit_crypto::Rng;
-use adit_ike::{IdValue, IkeSa, Psk};
+use adit_ike::{IdValue, IkeSa, Opening};
 use adit_tests::{Datagram, World, setup};
 use adit_wire::{Channel, Path};
 
@@ -23,10 +22,10 @@ fn first_message(world: &World, from: SocketAddr, seed: u64) -> Datagram {
     };
     let mut sa = IkeSa::initiate(
         &setup::client("nobody").ike,
-        Arc::new(Psk::new("whatever")),
+        &setup::credentials("whatever"),
         path,
         from,
-        IdValue::Ipv4([192, 0, 2, 1].into()),
+        Opening::main(IdValue::Ipv4([192, 0, 2, 1].into())),
         world.now(),
         &mut Rng::from_seed(bytes),
     );

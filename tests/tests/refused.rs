@@ -1,11 +1,10 @@
 //! What goes wrong gets its protocol's proper answer and leaves nothing behind.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use adit_client::DownReason;
 use adit_crypto::{BlockCipher, Group, Hash};
-use adit_ike::{Phase1Proposal, Psk};
+use adit_ike::Phase1Proposal;
 use adit_ppp::Secret;
 use adit_server::Gauges;
 use adit_tests::{ClientId, Datagram, World, setup};
@@ -35,7 +34,7 @@ fn refused(change: impl FnOnce(&mut adit_client::Config)) -> (World, DownReason)
 
 #[test]
 fn wrong_psk() {
-    let (world, reason) = refused(|config| config.psk = Arc::new(Psk::new("another key")));
+    let (world, reason) = refused(|config| config.credentials = setup::credentials("another key"));
     assert!(matches!(reason, DownReason::Ike(_)), "{reason:?}");
     assert_eq!(world.server.stats().ike_authentication_failed, 1);
     assert_eq!(world.server.stats().ike_established, 0);

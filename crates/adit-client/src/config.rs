@@ -1,8 +1,9 @@
 //! What a client needs to know.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use adit_ike::Opening;
 use adit_wire::ip::Family;
 
 /// One connection's configuration.
@@ -10,10 +11,14 @@ use adit_wire::ip::Family;
 pub struct Config {
     /// Phase 1 and Quick Mode policy; all of it is offered, in order.
     pub ike: Arc<adit_ike::Config>,
-    /// The pre-shared key.
-    pub psk: Arc<adit_ike::Psk>,
+    /// What phase 1 proves and believes.
+    pub credentials: Arc<adit_ike::Credentials>,
     /// Phase 1 identification; `None` sends the local address, as built-in clients do.
     pub identity: Option<adit_ike::IdValue>,
+    /// The exchange of phase 1.
+    pub mode: adit_ike::Mode,
+    /// What the server's certificate must certify.
+    pub server_identity: Option<adit_ike::IdValue>,
     /// Control connection timers.
     pub l2tp: Arc<adit_l2tp::Config>,
     /// User, password, and which families to ask for.
@@ -29,6 +34,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// How phase 1 is opened from `local`.
+    pub(crate) fn opening(&self, local: IpAddr) -> Opening {
+        Opening {
+            identity: self.identity.clone().unwrap_or_else(|| local.into()),
+            mode: self.mode,
+            peer: self.server_identity.clone(),
+        }
+    }
+
     pub(crate) fn outer_family(&self) -> Family {
         Family::of(self.nat_t_local.ip())
     }

@@ -4,32 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use adit_crypto::{BlockCipher, EspCipher, EspMac, EspSuite, Group, Hash};
-use zeroize::Zeroizing;
 
 use crate::manner::Manner;
 use crate::names;
 
-/// A pre-shared key. Its bytes are wiped when it is dropped and never shown.
-pub struct Psk(Zeroizing<Vec<u8>>);
-
-impl Psk {
-    /// Takes the key's bytes as the operator wrote them.
-    pub fn new(key: impl Into<Vec<u8>>) -> Self {
-        Self(Zeroizing::new(key.into()))
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Psk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Psk(..)")
-    }
-}
-
-/// A choice of algorithms for phase 1; authentication is by pre-shared key.
+/// A choice of algorithms for phase 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Phase1Proposal {
     /// Encryption.

@@ -1,5 +1,7 @@
 //! Diffie-Hellman, which takes too long for the thread that moves packets.
 
+use std::time::Duration;
+
 use adit_crypto::{BadPublicValue, PrivateValue, SharedSecret};
 
 /// What a computation is for.
@@ -30,8 +32,9 @@ pub struct JobDone {
 }
 
 impl Job {
-    /// Computes; takes milliseconds.
-    pub fn run(self) -> JobDone {
+    /// Computes; takes milliseconds. `_unix` is the wall clock since the Unix epoch, by which
+    /// certificates are judged.
+    pub fn run(self, _unix: Duration) -> JobDone {
         JobDone {
             purpose: self.purpose,
             public: self.public.then(|| self.private.public()),

@@ -11,6 +11,7 @@
 
 pub mod codec;
 mod config;
+mod credentials;
 mod crypt;
 mod dpd;
 mod error;
@@ -34,11 +35,12 @@ mod timer;
 mod vendor;
 
 pub use codec::{DecodeError, Header, IdValue, Selector, parse_header};
-pub use config::{Config, Dpd, Phase1Proposal, Psk, Retransmit, SaLifetime};
+pub use config::{Config, Dpd, Phase1Proposal, Retransmit, SaLifetime};
+pub use credentials::{Credentials, MAX_PSKS, PreSharedKey, Psk};
 pub use error::{Error, Refusal, RefusalReason};
 pub use event::{Child, ChildFailure, ChildId, ChildOffer, CloseReason, Event, Keymat, Phase1};
 pub use job::{Job, JobDone};
-pub use machine::{IkeSa, Role};
+pub use machine::{IkeSa, Mode, Opening, Role};
 pub use manner::{
     DurationFormat, EspAttribute, EspTransform, InitialContact, Layout, Manner, MessageIds,
     Phase1Attribute, Phase1Transform,

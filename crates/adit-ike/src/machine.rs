@@ -9,7 +9,8 @@ use adit_crypto::Rng;
 use adit_wire::{Path, Transmit};
 
 use crate::codec::{Delete, IdValue, exchange, kind, parse_header};
-use crate::config::{Config, Psk};
+use crate::config::Config;
+use crate::credentials::Credentials;
 use crate::dpd::Watch;
 use crate::error::{Error, Refusal};
 use crate::event::{CloseReason, Event};
@@ -29,6 +30,38 @@ pub enum Role {
     Initiator,
     /// Answered it.
     Responder,
+}
+
+/// The exchange that an initiator uses for phase 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Main mode, which protects the identities.
+    #[default]
+    Main,
+    /// Aggressive mode, for a pre-shared key that the responder finds by our identity.
+    Aggressive,
+}
+
+/// How an initiator introduces itself.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Who we say we are.
+    pub identity: IdValue,
+    /// The exchange.
+    pub mode: Mode,
+    /// What the responder's certificate must certify.
+    pub peer: Option<IdValue>,
+}
+
+impl Opening {
+    /// Main mode as `identity`.
+    pub fn main(identity: IdValue) -> Self {
+        Self {
+            identity,
+            mode: Mode::Main,
+            peer: None,
+        }
+    }
 }
 
 /// What an established SA needs beyond its keys.
@@ -54,7 +87,7 @@ pub(crate) struct Established {
 /// has anything left to say.
 pub struct IkeSa {
     pub(crate) config: Arc<Config>,
-    pub(crate) psk: Arc<Psk>,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) role: Role,
     pub(crate) path: Path,
     pub(crate) initiator_cookie: [u8; 8],
@@ -78,28 +111,35 @@ impl IkeSa {
     #[expect(clippy::result_large_err, reason = "an SA is larger still")]
     pub fn accept(
         config: &Arc<Config>,
-        psk: Arc<Psk>,
+        credentials: &Arc<Credentials>,
         path: Path,
         message: &[u8],
         now: Instant,
         rng: &mut Rng,
     ) -> Result<Self, Refusal> {
-        crate::phase1::responder::accept(config, psk, path, message, now, rng)
+        crate::phase1::responder::accept(config, credentials, path, message, now, rng)
     }
 
-    /// Starts main mode to the peer of `path`. `identity` is what message 5 says of us, by default
-    /// our address; `nat_t_local` is our end of [`adit_wire::Channel::NatT`], to which the SA moves
-    /// when there is a NAT.
+    /// Starts phase 1 to the peer of `path`. `nat_t_local` is our end of
+    /// [`adit_wire::Channel::NatT`], to which the SA moves when there is a NAT.
     pub fn initiate(
         config: &Arc<Config>,
-        psk: Arc<Psk>,
+        credentials: &Arc<Credentials>,
         path: Path,
         nat_t_local: SocketAddr,
-        identity: IdValue,
+        opening: Opening,
         now: Instant,
         rng: &mut Rng,
     ) -> Self {
-        crate::phase1::initiator::initiate(config, psk, path, nat_t_local, identity, now, rng)
+        crate::phase1::initiator::initiate(
+            config,
+            credentials,
+            path,
+            nat_t_local,
+            opening,
+            now,
+            rng,
+        )
     }
 
     /// Leaves INITIAL-CONTACT out of message 5: this SA is to take the place of an older one whose
@@ -114,7 +154,7 @@ impl IkeSa {
 
     pub(crate) fn new(
         config: &Arc<Config>,
-        psk: Arc<Psk>,
+        credentials: &Arc<Credentials>,
         role: Role,
         path: Path,
         cookies: ([u8; 8], [u8; 8]),
@@ -122,7 +162,7 @@ impl IkeSa {
     ) -> Self {
         Self {
             config: Arc::clone(config),
-            psk,
+            credentials: Arc::clone(credentials),
             role,
             path,
             initiator_cookie: cookies.0,

@@ -10,8 +10,8 @@ use ipnet::{Ipv4Net, Ipv6Net};
 pub struct Config {
     /// Phase 1 and Quick Mode policy.
     pub ike: Arc<adit_ike::Config>,
-    /// The pre-shared key of all peers.
-    pub psk: Arc<adit_ike::Psk>,
+    /// What phase 1 proves and believes, with every peer.
+    pub credentials: Arc<adit_ike::Credentials>,
     /// Control connection timers and limits.
     pub l2tp: Arc<adit_l2tp::Config>,
     /// Authentication methods and timers. Its MRU is the most that a session announces; the real

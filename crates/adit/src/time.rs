@@ -13,7 +13,8 @@ pub(crate) fn rfc3339_millis(time: SystemTime) -> String {
     format!("{}.{:03}Z", to_seconds(since), since.subsec_millis())
 }
 
-fn since_epoch(time: SystemTime) -> Duration {
+/// Time since the Unix epoch; zero before it.
+pub(crate) fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adit_crypto::{Group, Rng};
 use adit_ike::codec::{Delete, Notify, Payloads, SecurityAssociation, parse_nat_oa};
-use adit_ike::{Config, Error, Event, IdValue, IkeSa, Psk, Role, Selector, parse_header};
+use adit_ike::{
+    Config, Credentials, Error, Event, IdValue, IkeSa, Opening, Psk, Role, Selector, parse_header,
+};
 use adit_wire::{Channel, Path};
 
 use crate::inputs::{Clock, messages};
@@ -39,7 +41,7 @@ pub fn ike_message(data: &[u8]) {
 struct Setup {
     nat: bool,
     config: Arc<Config>,
-    psk: Arc<Psk>,
+    credentials: Arc<Credentials>,
 }
 
 impl Setup {
@@ -53,7 +55,7 @@ impl Setup {
                 pfs,
                 ..Config::default()
             }),
-            psk: Arc::new(Psk::new("a shared secret")),
+            credentials: Arc::new(Credentials::psk(Arc::new(Psk::new("a shared secret")))),
         };
         (setup, rest)
     }
@@ -90,6 +92,9 @@ impl Setup {
     }
 }
 
+/// The wall clock of every run.
+const UNIX: Duration = Duration::from_secs(1_800_000_000);
+
 const SERVER: [u8; 4] = [198, 51, 100, 1];
 
 /// What a machine came to.
@@ -116,7 +121,7 @@ impl Run {
         loop {
             let now = self.clock.now();
             if let Some(job) = self.sa.poll_job() {
-                self.sa.handle_job(job.run(), now, &mut self.rng);
+                self.sa.handle_job(job.run(UNIX), now, &mut self.rng);
             } else if let Some(event) = self.sa.poll_event() {
                 self.note(event, now);
             } else if self.sa.poll_transmit().is_none() {
@@ -190,8 +195,8 @@ fn respond(data: &[u8]) -> Reached {
     let mut input = messages(data);
     let first = input.next().unwrap_or_default();
     let path = setup.path(Role::Responder, first);
-    let (config, psk) = (&setup.config, setup.psk.clone());
-    match IkeSa::accept(config, psk, path, first, clock.now(), &mut rng) {
+    let (config, credentials) = (&setup.config, &setup.credentials);
+    match IkeSa::accept(config, credentials, path, first, clock.now(), &mut rng) {
         Ok(sa) => {
             let run = Run {
                 setup,
@@ -221,10 +226,10 @@ fn initiate(data: &[u8]) -> Reached {
     let clock = Clock::new();
     let sa = IkeSa::initiate(
         &setup.config,
-        setup.psk.clone(),
+        &setup.credentials,
         setup.path(Role::Initiator, &[]),
         SocketAddr::from((setup.client(), 4500)),
-        IdValue::Ipv4(setup.client().into()),
+        Opening::main(IdValue::Ipv4(setup.client().into())),
         clock.now(),
         &mut rng,
     );

@@ -4,10 +4,14 @@
 //! Each message is `[how][type of the first payload]` and then payloads with their generic headers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use adit_crypto::{BlockCipher, CbcKey, Group, Hash, PrivateValue, Rng};
 use adit_ike::codec::{Builder, Header, Payloads, exchange, kind};
-use adit_ike::{Config, Event, IdValue, IkeSa, Phase1Proposal, Psk, Selector, parse_header};
+use adit_ike::{
+    Config, Credentials, Event, IdValue, IkeSa, Opening, Phase1Proposal, Psk, Selector,
+    parse_header,
+};
 use adit_wire::{Channel, Path};
 
 use crate::inputs::{Clock, messages};
@@ -84,7 +88,7 @@ impl Peer {
     fn connected() -> Self {
         let mut rng = Rng::from_seed([2; 32]);
         let clock = Clock::new();
-        let psk = Arc::new(Psk::new(PSK));
+        let credentials = Arc::new(Credentials::psk(Arc::new(Psk::new(PSK))));
         let config = Arc::new(Config {
             phase1: vec![Phase1Proposal {
                 cipher: BlockCipher::Aes256,
@@ -97,10 +101,10 @@ impl Peer {
         // Message 1 is a real one, with all its vendor IDs.
         let mut real = IkeSa::initiate(
             &config,
-            psk.clone(),
+            &credentials,
             reversed(),
             reversed().local,
-            IdValue::Ipv4(CLIENT.into()),
+            Opening::main(IdValue::Ipv4(CLIENT.into())),
             clock.now(),
             &mut rng,
         );
@@ -108,7 +112,7 @@ impl Peer {
         let header = parse_header(&first).expect("a header");
         let offered = Payloads::parse(header.next_payload, header.body(&first)).expect("payloads");
         let offered = offered.required(kind::SA).expect("an SA").to_vec();
-        let sa = IkeSa::accept(&config, psk, path(), &first, clock.now(), &mut rng);
+        let sa = IkeSa::accept(&config, &credentials, path(), &first, clock.now(), &mut rng);
         let mut peer = Self {
             sa: sa.expect("a proposal is shared"),
             rng,
@@ -306,7 +310,8 @@ impl Peer {
         let now = self.clock.now();
         loop {
             if let Some(job) = self.sa.poll_job() {
-                self.sa.handle_job(job.run(), now, &mut self.rng);
+                self.sa
+                    .handle_job(job.run(Duration::ZERO), now, &mut self.rng);
             } else if let Some(event) = self.sa.poll_event() {
                 self.note(event);
             } else if let Some(transmit) = self.sa.poll_transmit() {

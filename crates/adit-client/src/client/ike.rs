@@ -90,13 +90,12 @@ impl Client {
     /// Starts a phase 1 that is to take the place of the present one, on the same path.
     pub(super) fn rekey_ike(&mut self, now: Instant) {
         let path = self.ike.path();
-        let identity = self.config.identity.clone();
         let ike = IkeSa::initiate(
             &self.config.ike,
-            self.config.psk.clone(),
+            &self.config.credentials,
             path,
             self.config.nat_t_local,
-            identity.unwrap_or_else(|| address_id(path.local.ip())),
+            self.config.opening(path.local.ip()),
             now,
             &mut self.rng,
         );

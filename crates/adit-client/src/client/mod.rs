@@ -45,11 +45,11 @@ pub struct JobDone {
 }
 
 impl Job {
-    /// Computes; takes up to some milliseconds.
-    pub fn run(self) -> JobDone {
+    /// Computes; takes up to some milliseconds. `unix` is the wall clock since the Unix epoch.
+    pub fn run(self, unix: Duration) -> JobDone {
         JobDone {
             cookie: self.cookie,
-            done: self.job.run(),
+            done: self.job.run(unix),
         }
     }
 }
@@ -90,16 +90,12 @@ impl Client {
     /// comes from `seed`.
     pub fn new(config: Config, path: Path, seed: [u8; 32], now: Instant) -> Self {
         let mut rng = Rng::from_seed(seed);
-        let identity = config
-            .identity
-            .clone()
-            .unwrap_or_else(|| address_id(path.local.ip()));
         let ike = IkeSa::initiate(
             &config.ike,
-            config.psk.clone(),
+            &config.credentials,
             path,
             config.nat_t_local,
-            identity,
+            config.opening(path.local.ip()),
             now,
             &mut rng,
         );

@@ -9,13 +9,14 @@ use adit_wire::{Channel, LengthTooLarge, Path};
 
 use super::{Negotiation, Stage, read_key_exchange, shorter};
 use crate::codec::{
-    Builder, Header, IdValue, Payloads, SecurityAssociation, exchange, kind, notify, protocol,
+    Builder, Header, Payloads, SecurityAssociation, exchange, kind, notify, protocol,
 };
-use crate::config::{Config, Psk};
+use crate::config::Config;
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::event::{CloseReason, Event};
 use crate::job::{Job, Purpose};
-use crate::machine::{IkeSa, Role};
+use crate::machine::{IkeSa, Opening, Role};
 use crate::manner::InitialContact;
 use crate::nat;
 use crate::proposal::phase1 as proposals;
@@ -30,18 +31,25 @@ pub(super) fn cookie(rng: &mut Rng) -> [u8; 8] {
 /// Sends message 1.
 pub(crate) fn initiate(
     config: &Arc<Config>,
-    psk: Arc<Psk>,
+    credentials: &Arc<Credentials>,
     path: Path,
     nat_t_local: SocketAddr,
-    identity: IdValue,
+    opening: Opening,
     now: Instant,
     rng: &mut Rng,
 ) -> IkeSa {
-    let mut negotiation = Negotiation::new(config, Stage::Sent1, identity, Vec::new(), now);
+    let mut negotiation = Negotiation::new(config, Stage::Sent1, opening.identity, Vec::new(), now);
     negotiation.nat_t_local = Some(nat_t_local);
     negotiation.initial_contact = config.manner.initial_contact != InitialContact::Never;
     let cookies = (cookie(rng), [0; 8]);
-    let mut sa = IkeSa::new(config, psk, Role::Initiator, path, cookies, negotiation);
+    let mut sa = IkeSa::new(
+        config,
+        credentials,
+        Role::Initiator,
+        path,
+        cookies,
+        negotiation,
+    );
     if sa.send_message1(now).is_err() {
         sa.end(CloseReason::Internal);
     }

@@ -249,7 +249,16 @@ impl IkeSa {
             negotiation.nonce_i.as_slice(),
             negotiation.nonce_r.as_slice(),
         );
-        let skeyid = keys::skeyid(hash, self.psk.as_bytes(), nonces, shared, &cookies);
+        let skeyid = keys::skeyid(
+            hash,
+            self.credentials
+                .psks
+                .first()
+                .map_or(&[][..], |psk| psk.key.as_bytes()),
+            nonces,
+            shared,
+            &cookies,
+        );
         let key = keys::cipher_key(hash, &skeyid.e, cipher);
         // The key was made to the cipher's length, so this cannot fail.
         self.keys = Crypt::new(cipher, hash, &key).ok().map(|crypt| {

@@ -12,7 +12,8 @@ use crate::codec::{
     Builder, HEADER_LEN, Header, Notify, Payloads, SecurityAssociation, exchange, kind, notify,
     parse_header, protocol,
 };
-use crate::config::{Config, Psk};
+use crate::config::Config;
+use crate::credentials::Credentials;
 use crate::error::{Error, Refusal, RefusalReason};
 use crate::event::Event;
 use crate::job::{Job, Purpose};
@@ -26,7 +27,7 @@ use crate::vendor::{self, Seen};
 #[expect(clippy::result_large_err, reason = "an SA is larger still")]
 pub(crate) fn accept(
     config: &Arc<Config>,
-    psk: Arc<Psk>,
+    credentials: &Arc<Credentials>,
     path: Path,
     message: &[u8],
     now: Instant,
@@ -79,7 +80,14 @@ pub(crate) fn accept(
     negotiation.proposal = Some(chosen.proposal);
     negotiation.lifetime = shorter(config.phase1_lifetime, chosen.lifetime);
     let cookies = (header.initiator_cookie, cookie(rng));
-    let mut sa = IkeSa::new(config, psk, Role::Responder, path, cookies, negotiation);
+    let mut sa = IkeSa::new(
+        config,
+        credentials,
+        Role::Responder,
+        path,
+        cookies,
+        negotiation,
+    );
     sa.stats.received = 1;
     let answer = sa
         .message2(&chosen.answer, nat_t)

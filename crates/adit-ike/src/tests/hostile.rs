@@ -81,19 +81,11 @@ fn a_key_exchange_value_that_is_not_valid_ends_this_negotiation_only() {
 fn first_messages_that_create_no_state() {
     let mut pair = Pair::new(Config::default(), Config::default());
     let path = half_open().1;
-    let psk = Arc::new(Psk::new("x"));
+    let psk = credentials("x");
     let good = windows::first_message();
     let mut try_it = |message: &[u8]| {
         let rng = &mut pair.server.rng;
-        IkeSa::accept(
-            &pair.server.config,
-            Arc::clone(&psk),
-            path,
-            message,
-            pair.now,
-            rng,
-        )
-        .expect_err("refused")
+        IkeSa::accept(&pair.server.config, &psk, path, message, pair.now, rng).expect_err("refused")
     };
     for length in 0..good.len() {
         let refusal = try_it(&good[..length]);

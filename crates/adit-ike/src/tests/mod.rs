@@ -43,6 +43,13 @@ pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
+/// The wall clock of every test.
+pub(crate) const UNIX: Duration = Duration::from_secs(1_800_000_000);
+
+pub(crate) fn credentials(psk: &str) -> Arc<Credentials> {
+    Arc::new(Credentials::psk(Arc::new(Psk::new(psk))))
+}
+
 /// Shares of datagrams in percent.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Weather {
@@ -175,10 +182,10 @@ impl Pair {
         let host = &mut self.client;
         host.sa = Some(IkeSa::initiate(
             &host.config,
-            Arc::new(Psk::new(host.psk)),
+            &credentials(host.psk),
             path,
             SocketAddr::new(local.ip(), 4500),
-            local.ip().into(),
+            Opening::main(local.ip().into()),
             self.now,
             &mut host.rng,
         ));
@@ -231,7 +238,7 @@ impl Pair {
         let Some(sa) = &mut host.sa else { return };
         loop {
             if let Some(job) = sa.poll_job() {
-                sa.handle_job(job.run(), self.now, &mut host.rng);
+                sa.handle_job(job.run(UNIX), self.now, &mut host.rng);
             } else if let Some(event) = sa.poll_event() {
                 if let Event::ChildRequested { id, .. } = &event {
                     match host.reject {
@@ -299,8 +306,8 @@ impl Pair {
         };
         let message = &transmit.payload;
         let Some(sa) = &mut host.sa else {
-            let psk = Arc::new(Psk::new(host.psk));
-            match IkeSa::accept(&host.config, psk, path, message, self.now, &mut host.rng) {
+            let psk = credentials(host.psk);
+            match IkeSa::accept(&host.config, &psk, path, message, self.now, &mut host.rng) {
                 Ok(sa) => host.sa = Some(sa),
                 Err(refusal) => {
                     if let Some(transmit) = &refusal.notify {

@@ -17,10 +17,10 @@ fn accept(config: Config) -> Result<IkeSa, Refusal> {
         local: SocketAddr::new(ip(DIRECT.server), 500),
         remote: SocketAddr::new(ip(DIRECT.client), 500),
     };
-    let psk = Arc::new(Psk::new("a shared secret"));
+    let psk = credentials("a shared secret");
     let config = Arc::new(config);
     let rng = &mut pair.server.rng;
-    IkeSa::accept(&config, psk, path, &first_message(), pair.now, rng)
+    IkeSa::accept(&config, &psk, path, &first_message(), pair.now, rng)
 }
 
 #[test]

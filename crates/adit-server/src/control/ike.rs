@@ -1,7 +1,6 @@
 //! IKE SAs: routing their messages by cookie, and what they tell.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use adit_ike::{CloseReason, IkeSa};
@@ -71,8 +70,14 @@ impl Server {
             self.plane.stats.ike_busy += 1;
             return;
         }
-        let psk = Arc::clone(&self.config.psk);
-        let accepted = IkeSa::accept(&self.config.ike, psk, path, message, now, &mut self.rng);
+        let accepted = IkeSa::accept(
+            &self.config.ike,
+            &self.config.credentials,
+            path,
+            message,
+            now,
+            &mut self.rng,
+        );
         let sa = match accepted {
             Ok(sa) => sa,
             Err(refusal) => {

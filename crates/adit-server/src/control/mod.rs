@@ -18,7 +18,7 @@ mod tunnel;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
 use adit_link::pool::PrefixLength;
@@ -76,12 +76,12 @@ pub struct JobDone {
 }
 
 impl Job {
-    /// Computes; takes up to some milliseconds.
-    pub fn run(self) -> JobDone {
+    /// Computes; takes up to some milliseconds. `unix` is the wall clock since the Unix epoch.
+    pub fn run(self, unix: Duration) -> JobDone {
         JobDone {
             ike: self.ike,
             serial: self.serial,
-            done: self.job.run(),
+            done: self.job.run(unix),
         }
     }
 }

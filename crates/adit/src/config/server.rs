@@ -59,9 +59,10 @@ impl Config {
             }),
             ..adit_ppp::ServerConfig::default()
         };
+        let psk = Arc::new(adit_ike::Psk::new(self.ipsec.psk.expose().as_bytes()));
         Ok(adit_server::Config {
             ike: Arc::new(ike),
-            psk: Arc::new(adit_ike::Psk::new(self.ipsec.psk.expose().as_bytes())),
+            credentials: Arc::new(adit_ike::Credentials::psk(psk)),
             l2tp: Arc::new(l2tp),
             ppp: Arc::new(ppp),
             ipv4: self.ipv4.as_ref().map(|ipv4| adit_server::Ipv4Config {

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use adit_io::udp::{Datagram, RecvBatch};
 use adit_server::{Event, HEADROOM, Server, TAILROOM};
@@ -91,8 +91,9 @@ impl Owner {
                 self.to_tun(&packet);
             } else if let Some(job) = server.poll_job() {
                 let owner = Rc::clone(self);
+                let unix = crate::time::since_epoch(SystemTime::now());
                 tokio::task::spawn_local(async move {
-                    if let Ok(done) = tokio::task::spawn_blocking(move || job.run()).await {
+                    if let Ok(done) = tokio::task::spawn_blocking(move || job.run(unix)).await {
                         owner.with(|server, now| server.handle_job(done, now));
                     }
                 });
