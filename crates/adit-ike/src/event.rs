@@ -253,7 +253,8 @@ pub enum Event {
         /// Notify message type.
         kind: u16,
     },
-    /// The initiator should start another SA: this one's lifetime ends soon.
+    /// This SA's lifetime ends soon, so another should be started in its place. A client is told
+    /// before the server, which has nothing to do if the client did it.
     RekeyDue,
     /// The SA has ended; nothing follows but what it still has to transmit. Its ESP SAs are the
     /// owner's to keep or to drop.

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::job::Job;
 use crate::keys::Skeyid;
-use crate::machine::{IkeSa, Role};
+use crate::machine::IkeSa;
 
 /// Most message IDs of phase 2 that are remembered; each is good for one exchange only.
 const MAX_SEEN: usize = 1024;
@@ -134,11 +134,11 @@ impl IkeSa {
         self.jobs.push_back(job);
     }
 
-    /// An authenticated message came: the peer is alive, and an initiator that moved is followed.
-    /// A responder does not move, so whoever carries its messages elsewhere is not believed.
+    /// An authenticated message came: the peer is alive, and a client that moved is followed. A
+    /// server does not move, so whoever carries its messages elsewhere is not believed.
     pub(crate) fn authenticated(&mut self, path: Path, now: Instant) {
         self.note_peer_alive(now);
-        if self.role == Role::Responder {
+        if self.serves {
             self.path = path;
         }
     }

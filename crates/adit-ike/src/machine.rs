@@ -1,7 +1,7 @@
 //! One ISAKMP SA: what is shared by its exchanges, and the way in and out.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,6 +69,8 @@ pub(crate) struct Established {
     pub(crate) nat_t: Option<NatTVersion>,
     pub(crate) encapsulate: bool,
     pub(crate) client: ClientKind,
+    /// What we said we are.
+    pub(crate) identity: IdValue,
     /// For repetitions of the last message of phase 1.
     pub(crate) answer: Option<Answer>,
     /// For repetitions of the last R-U-THERE, with its sequence number.
@@ -89,6 +91,8 @@ pub struct IkeSa {
     pub(crate) config: Arc<Config>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) role: Role,
+    /// Whether this end is the L2TP server, whichever end started phase 1.
+    pub(crate) serves: bool,
     pub(crate) path: Path,
     pub(crate) initiator_cookie: [u8; 8],
     pub(crate) responder_cookie: [u8; 8],
@@ -142,12 +146,20 @@ impl IkeSa {
         )
     }
 
-    /// Leaves INITIAL-CONTACT out of message 5: this SA is to take the place of an older one whose
-    /// ESP SAs live on. To be called right after [`initiate`](Self::initiate).
+    /// Makes this the SA that is to take the place of `old`, whose ESP SAs live on: without
+    /// INITIAL-CONTACT, with the same identity, and each end as server or client as it was. To be
+    /// called right after [`initiate`](Self::initiate) or [`accept`](Self::accept). `known_as` is
+    /// our address as the peer knows it, where that may differ from ours.
     #[must_use]
-    pub fn without_initial_contact(mut self) -> Self {
+    pub fn in_place_of(mut self, old: &Self, known_as: Option<IpAddr>) -> Self {
+        self.serves = old.serves;
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.initial_contact = false;
+            negotiation.known_as = known_as;
+            if let Some(established) = &old.established {
+                negotiation.identity = established.identity.clone();
+                negotiation.client = established.client;
+            }
         }
         self
     }
@@ -164,6 +176,7 @@ impl IkeSa {
             config: Arc::clone(config),
             credentials: Arc::clone(credentials),
             role,
+            serves: role == Role::Responder,
             path,
             initiator_cookie: cookies.0,
             responder_cookie: cookies.1,

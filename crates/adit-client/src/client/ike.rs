@@ -99,7 +99,7 @@ impl Client {
             now,
             &mut self.rng,
         );
-        self.other_ikes.push(ike.without_initial_contact());
+        self.other_ikes.push(ike.in_place_of(&self.ike, None));
     }
 
     pub(super) fn other_ike_event(&mut self, index: usize, event: adit_ike::Event, now: Instant) {

@@ -5,7 +5,7 @@ mod identity;
 pub(crate) mod initiator;
 pub(crate) mod responder;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use adit_crypto::{Group, PrivateValue, Rng, SharedSecret};
@@ -30,6 +30,9 @@ use crate::vendor::{ClientKind, Seen};
 
 /// Bytes of our nonces.
 pub(crate) const NONCE_LEN: usize = 32;
+
+/// The shortest lifetime of an SA that a server replaces by itself.
+const LEAST_REPLACED: Duration = Duration::from_secs(60);
 
 /// Where main mode stands, named by the last message that was sent or the job that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,10 @@ pub(crate) struct Negotiation {
     pub(crate) private: Option<PrivateValue>,
     /// What the peer's NAT-D payload says of us.
     pub(crate) about_us: Option<Vec<u8>>,
+    /// Our address as the peer knows it, if it has told.
+    pub(crate) known_as: Option<IpAddr>,
+    /// What the peer was found to be in the SA that this one replaces.
+    pub(crate) client: ClientKind,
     pub(crate) identity: IdValue,
     pub(crate) initial_contact: bool,
     pub(crate) nat_t_local: Option<SocketAddr>,
@@ -90,6 +97,8 @@ impl Negotiation {
             public_r: Vec::new(),
             private: None,
             about_us: None,
+            known_as: None,
+            client: ClientKind::Unknown,
             identity,
             initial_contact: true,
             nat_t_local: None,
@@ -100,6 +109,14 @@ impl Negotiation {
     /// Whether message 5 is out, so that a refusal is one of authentication.
     pub(crate) fn sent_identity(&self) -> bool {
         self.stage == Stage::Sent5
+    }
+
+    /// What the peer is: as known before, for those who say less as responder.
+    fn client(&self) -> ClientKind {
+        match self.client {
+            ClientKind::Unknown => self.vendor.client,
+            known => known,
+        }
     }
 
     fn encapsulate(&self, config: &Config) -> bool {
@@ -216,11 +233,22 @@ impl IkeSa {
             let force = self.config.force_encapsulation;
             // Windows refuses a server behind a NAT. So it hears of us what it believes itself,
             // and where ESP has to travel in UDP for our sake, that it is behind one.
-            let windows = negotiation.vendor.client == ClientKind::Windows;
-            match &negotiation.about_us {
-                Some(about_us) if windows && self.role == Role::Responder => {
-                    of_us.clone_from(about_us);
-                    if force || negotiation.nat.local_behind {
+            let windows = negotiation.client() == ClientKind::Windows;
+            let (believed, behind) = match (self.role, negotiation.known_as) {
+                (Role::Responder, _) => {
+                    (negotiation.about_us.clone(), negotiation.nat.local_behind)
+                }
+                (Role::Initiator, Some(address)) => {
+                    let endpoint = SocketAddr::new(address, self.path.local.port());
+                    let believed = nat::nat_d(hash, &cookies, endpoint).to_vec();
+                    (Some(believed), address != self.path.local.ip())
+                }
+                (Role::Initiator, None) => (None, false),
+            };
+            match believed {
+                Some(believed) if windows && self.serves => {
+                    of_us = believed;
+                    if force || behind {
                         rng.fill(&mut of_peer);
                     }
                 }
@@ -281,24 +309,33 @@ impl IkeSa {
             return;
         };
         let encapsulate = negotiation.encapsulate(&self.config);
+        let client = negotiation.client();
         let Negotiation {
             vendor,
             nat,
             lifetime,
+            identity,
             ..
         } = *negotiation;
         let watch = self.config.dpd.filter(|_| vendor.dpd);
-        let initiator = self.role == Role::Initiator;
-        // At 80 to 90 % of the lifetime, so that many peers do not come back at once.
-        let rekey = lifetime.mul_f64(0.8 + f64::from(rng.below(100)) / 1000.0);
+        // At 80 to 90 % of the lifetime, so that many peers do not come back at once; the server
+        // later, if the client has not come. What lives very short is the client's own affair.
+        let jitter = f64::from(rng.below(100)) / 1000.0;
+        let share = if self.serves {
+            0.92 + 0.4 * jitter
+        } else {
+            0.8 + jitter
+        };
+        let due = !self.serves || lifetime >= LEAST_REPLACED;
         self.established = Some(Box::new(Established {
             nat_t: vendor.nat_t,
             encapsulate,
-            client: vendor.client,
+            client,
+            identity,
             answer,
             dpd_answer: None,
             watch: watch.map(|config| Watch::new(config, rng.u32(), now)),
-            rekey: initiator.then_some(now + rekey),
+            rekey: due.then(|| now + lifetime.mul_f64(share)),
             expires: now + lifetime.saturating_add(GRACE),
         }));
         self.emit(Event::Established(Box::new(Phase1 {
@@ -308,7 +345,7 @@ impl IkeSa {
             nat_t: vendor.nat_t,
             encapsulate,
             vendor_ids: vendor.ids,
-            client: vendor.client,
+            client,
             lifetime,
             dpd: vendor.dpd,
         })));

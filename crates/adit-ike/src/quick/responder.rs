@@ -14,7 +14,7 @@ use crate::codec::{
 use crate::error::Error;
 use crate::event::{ChildFailure, ChildId, ChildOffer, Event};
 use crate::job::{Job, Purpose};
-use crate::machine::{IkeSa, Role};
+use crate::machine::IkeSa;
 use crate::phase1::{NONCE_LEN, check_public};
 use crate::proposal::esp::{self, Chosen};
 use crate::retransmit::{Answer, Request, fingerprint};
@@ -187,10 +187,7 @@ impl IkeSa {
     /// UDP, and at the server's end the L2TP port or any. The addresses are not looked at: behind
     /// a NAT they are whatever the peer believes, and the SA carries nothing but L2TP anyway.
     fn is_for_l2tp(&self, local: &Selector, remote: &Selector) -> bool {
-        let server = match self.role {
-            Role::Responder => local,
-            Role::Initiator => remote,
-        };
+        let server = if self.serves { local } else { remote };
         local.protocol == UDP && remote.protocol == UDP && matches!(server.port, 0 | L2TP_PORT)
     }
 

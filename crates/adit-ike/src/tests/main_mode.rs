@@ -157,16 +157,18 @@ fn initial_contact_is_reported_unless_left_out() {
     let pair = Pair::established(Config::default(), Config::default());
     assert!(pair.server.has(contact));
     assert!(!pair.client.has(contact));
+    let old = pair.client.sa.unwrap();
     let mut pair = Pair::new(Config::default(), Config::default());
     pair.connect();
-    pair.client.sa = pair.client.sa.take().map(IkeSa::without_initial_contact);
+    let sa = pair.client.sa.take().unwrap();
+    pair.client.sa = Some(sa.in_place_of(&old, None));
     pair.seconds(2);
     assert!(pair.server.sa().is_established());
     assert!(!pair.server.has(contact));
 }
 
 #[test]
-fn lifetimes_end_the_sa_and_are_announced_to_the_initiator() {
+fn lifetimes_end_the_sa_and_are_announced_to_the_client_first() {
     let hour = Duration::from_secs(3600);
     let config = Config {
         dpd: None,
@@ -188,7 +190,10 @@ fn lifetimes_end_the_sa_and_are_announced_to_the_initiator() {
     pair.seconds(8 * 60);
     assert!(pair.client.has(due) && !pair.server.has(due));
     assert_eq!(pair.client.closed(), None);
-    pair.seconds(6 * 60);
+    pair.seconds(3 * 60);
+    assert!(pair.server.has(due));
+    assert_eq!(pair.server.closed(), None);
+    pair.seconds(3 * 60);
     assert!(matches!(
         pair.client.closed(),
         Some(CloseReason::LifetimeExpired | CloseReason::DeletedByPeer)

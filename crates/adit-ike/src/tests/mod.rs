@@ -10,6 +10,7 @@ mod link;
 mod main_mode;
 mod nat;
 mod quick;
+mod replaced;
 mod seeds;
 mod windows;
 
