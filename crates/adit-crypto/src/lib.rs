@@ -1,4 +1,4 @@
-//! Ciphers, MACs, PRFs, Diffie-Hellman groups and the MS-CHAPv2 sums behind small types.
+//! Ciphers, MACs, PRFs, Diffie-Hellman groups, signatures and the MS-CHAPv2 sums behind small types.
 //!
 //! Holds the algorithms that IKEv1 (RFC 2409), ESP (RFC 4303) and PPP authentication (RFC 1994,
 //! RFC 2759) name, and nothing of those protocols' state. It must never read a clock or ambient
@@ -12,6 +12,7 @@ mod esp;
 mod hash;
 pub mod ppp;
 mod rng;
+pub mod sign;
 
 pub use self::cbc::{BlockAlignment, BlockCipher, CbcKey};
 pub use self::dh::{BadPublicValue, Group, PrivateValue, SharedSecret};
