@@ -91,6 +91,9 @@ pub struct Config {
     pub keepalive: Duration,
     /// The peer's port for [`adit_wire::Channel::NatT`], to which an initiator moves.
     pub nat_t_port: u16,
+    /// The largest IP packet in bytes that a message makes where the peer takes fragments. Longer
+    /// messages go to it in fragments; to others they go whole.
+    pub fragment_size: u16,
     /// How an initiator words all this; a responder has no use for it.
     pub manner: Manner,
 }
@@ -150,6 +153,7 @@ impl Default for Config {
             force_encapsulation: false,
             keepalive: Duration::from_secs(20),
             nat_t_port: 4500,
+            fragment_size: 1280,
             manner: Manner::OWN,
         }
     }

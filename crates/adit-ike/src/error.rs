@@ -2,7 +2,7 @@
 
 use adit_wire::{LengthTooLarge, Transmit};
 
-use crate::codec::DecodeError;
+use crate::codec::{DecodeError, FragmentError};
 
 /// Why [`IkeSa::handle_message`](crate::IkeSa::handle_message) did not take a message. None of
 /// these ends the SA.
@@ -11,6 +11,9 @@ pub enum Error {
     /// Malformed, whoever sent it.
     #[error("malformed: {0}")]
     Malformed(#[from] DecodeError),
+    /// A fragment that was not taken, or that contradicts those before it.
+    #[error(transparent)]
+    Fragment(#[from] FragmentError),
     /// The cookies are of another SA.
     #[error("the cookies are of another SA")]
     Cookies,
@@ -62,6 +65,9 @@ pub enum RefusalReason {
     /// An exchange type that is not supported, such as aggressive mode.
     #[error("exchange type {0} is not supported")]
     Exchange(u8),
+    /// A fragment: nothing is kept for cookies that nobody holds.
+    #[error("a fragment of a first message")]
+    Fragment,
     /// None of the peer's proposals is allowed here.
     #[error("no proposal chosen; offered: {}; allowed: {}", offered.join(", "), allowed.join(", "))]
     NoProposalChosen {

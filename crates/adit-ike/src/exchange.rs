@@ -9,6 +9,7 @@ use crate::codec::{Builder, Header, Payloads, kind};
 use crate::crypt::{Crypt, Iv};
 use crate::error::Error;
 use crate::event::Event;
+use crate::fragment;
 use crate::job::Job;
 use crate::keys::Skeyid;
 use crate::machine::IkeSa;
@@ -121,9 +122,27 @@ impl IkeSa {
         self.send_on(self.path, message);
     }
 
+    /// Sends a message, in fragments if it is long and the peer takes them.
     pub(crate) fn send_on(&mut self, path: Path, payload: Vec<u8>) {
         self.stats.sent += 1;
-        self.transmits.push_back(Transmit { path, payload });
+        let room = fragment::room(path, self.config.fragment_size);
+        let cut = (payload.len() > room && self.peer_takes_fragments())
+            .then(|| fragment::cut(&payload, room))
+            .flatten();
+        let Some(fragments) = cut else {
+            self.transmits.push_back(Transmit { path, payload });
+            return;
+        };
+        for payload in fragments {
+            self.stats.fragments_sent += 1;
+            self.transmits.push_back(Transmit { path, payload });
+        }
+    }
+
+    fn peer_takes_fragments(&self) -> bool {
+        let negotiation = self.negotiation.as_ref();
+        negotiation.is_some_and(|n| n.vendor.fragments.is_some())
+            || self.established.as_ref().is_some_and(|e| e.fragments)
     }
 
     pub(crate) fn emit(&mut self, event: Event) {

@@ -2,12 +2,12 @@
 //!
 //! - [`codec`]: messages as bytes (RFC 2408, RFC 2407, RFC 3947).
 //! - [`IkeSa`]: one ISAKMP SA with its Quick Modes (RFC 2409), dead peer detection (RFC 3706) and
-//!   NAT traversal (RFC 3947 and the drafts that clients still speak).
+//!   NAT traversal (RFC 3947 and the drafts that clients still speak). Messages may come and go in
+//!   the fragments that Microsoft and Cisco defined for IKEv1.
 //!
 //! Messages stand without the non-ESP marker everywhere in this crate. Not implemented, because
 //! no L2TP client needs it with a pre-shared key: aggressive mode, new group mode, the commit bit
-//! (RFC 2408 3.1, taken but not acted upon), identity protection by public keys, and IKE
-//! fragmentation (not announced, so that peers do not use it).
+//! (RFC 2408 3.1, taken but not acted upon), and identity protection by public keys.
 
 pub mod codec;
 mod config;
@@ -17,6 +17,7 @@ mod dpd;
 mod error;
 mod event;
 mod exchange;
+mod fragment;
 mod informational;
 mod job;
 mod keys;
@@ -34,7 +35,7 @@ mod tests;
 mod timer;
 mod vendor;
 
-pub use codec::{DecodeError, Header, IdValue, Selector, parse_header};
+pub use codec::{DecodeError, FragmentError, Header, IdValue, Selector, parse_header};
 pub use config::{Config, Dpd, Phase1Proposal, Retransmit, SaLifetime};
 pub use credentials::{Credentials, MAX_PSKS, PreSharedKey, Psk};
 pub use error::{Error, Refusal, RefusalReason};

@@ -8,13 +8,14 @@ use std::time::Instant;
 use adit_crypto::Rng;
 use adit_wire::{Path, Transmit};
 
-use crate::codec::{Delete, IdValue, exchange, kind, parse_header};
+use crate::codec::{Delete, FragmentError, Header, IdValue, exchange, kind, parse_header};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::dpd::Watch;
 use crate::error::{Error, Refusal};
 use crate::event::{CloseReason, Event};
 use crate::exchange::Keys;
+use crate::fragment::{self, Reassembly};
 use crate::job::{Job, JobDone, Purpose};
 use crate::nat::NatTVersion;
 use crate::phase1::Negotiation;
@@ -68,6 +69,8 @@ impl Opening {
 pub(crate) struct Established {
     pub(crate) nat_t: Option<NatTVersion>,
     pub(crate) encapsulate: bool,
+    /// Whether the peer takes fragments.
+    pub(crate) fragments: bool,
     pub(crate) client: ClientKind,
     /// What we said we are.
     pub(crate) identity: IdValue,
@@ -100,6 +103,8 @@ pub struct IkeSa {
     pub(crate) keys: Option<Box<Keys>>,
     pub(crate) established: Option<Box<Established>>,
     pub(crate) quick: Vec<Quick>,
+    /// The message that comes in fragments.
+    pub(crate) reassembly: Option<Reassembly>,
     pub(crate) closed: bool,
     pub(crate) stats: Stats,
     pub(crate) seen: VecDeque<u32>,
@@ -184,6 +189,7 @@ impl IkeSa {
             keys: None,
             established: None,
             quick: Vec::new(),
+            reassembly: None,
             closed: false,
             stats: Stats::default(),
             seen: VecDeque::new(),
@@ -239,6 +245,7 @@ impl IkeSa {
             let stats = &mut self.stats;
             let counter = match error {
                 Error::Malformed(_) => &mut stats.malformed,
+                Error::Fragment(_) => &mut stats.bad_fragments,
                 Error::NotAuthentic(_) => &mut stats.not_authentic,
                 Error::Premature => &mut stats.premature,
                 Error::Replayed(_) => &mut stats.replayed,
@@ -262,6 +269,29 @@ impl IkeSa {
         if self.closed {
             return Err(Error::Closed);
         }
+        let (header, message) = self.check_header(message)?;
+        if header.next_payload != kind::FRAGMENT {
+            return self.receive_whole(path, &header, message, now, rng);
+        }
+        self.stats.fragments_received += 1;
+        // The leniency with a zero cookie is for first messages, which come whole.
+        if self.role == Role::Responder && header.responder_cookie != self.responder_cookie {
+            return Err(Error::Cookies);
+        }
+        let Some(whole) = fragment::take(&mut self.reassembly, &header, message, now)? else {
+            return Ok(());
+        };
+        self.stats.reassembled += 1;
+        let (header, message) = self.check_header(&whole)?;
+        if header.next_payload == kind::FRAGMENT {
+            return Err(FragmentError::Nested.into());
+        }
+        self.receive_whole(path, &header, message, now, rng)
+    }
+
+    /// The header of a message whose cookies are this SA's, and the message without what is behind
+    /// its end.
+    fn check_header<'m>(&self, message: &'m [u8]) -> Result<(Header, &'m [u8]), Error> {
         let header = parse_header(message)?;
         let message = message.get(..header.length).unwrap_or(message);
         if header.initiator_cookie != self.initiator_cookie {
@@ -277,10 +307,21 @@ impl IkeSa {
         if header.responder_cookie != self.responder_cookie && !(zero && unknown_allowed) {
             return Err(Error::Cookies);
         }
+        Ok((header, message))
+    }
+
+    fn receive_whole(
+        &mut self,
+        path: Path,
+        header: &Header,
+        message: &[u8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
         match header.exchange {
-            exchange::MAIN => self.receive_main(path, &header, message, now, rng),
-            exchange::QUICK => self.receive_quick(path, &header, message, now, rng),
-            exchange::INFORMATIONAL => self.receive_informational(path, &header, message, now, rng),
+            exchange::MAIN => self.receive_main(path, header, message, now, rng),
+            exchange::QUICK => self.receive_quick(path, header, message, now, rng),
+            exchange::INFORMATIONAL => self.receive_informational(path, header, message, now, rng),
             other => Err(Error::Exchange(other)),
         }
     }
@@ -351,6 +392,7 @@ impl IkeSa {
         self.established = None;
         self.keys = None;
         self.jobs.clear();
+        self.reassembly = None;
         for quick in std::mem::take(&mut self.quick) {
             self.events.extend(quick.abandoned());
         }

@@ -7,6 +7,14 @@ pub struct Stats {
     pub received: u64,
     /// Messages sent, repetitions included.
     pub sent: u64,
+    /// Fragments among what was received.
+    pub fragments_received: u64,
+    /// Messages put together from fragments.
+    pub reassembled: u64,
+    /// Fragments that were malformed, or contradicted others.
+    pub bad_fragments: u64,
+    /// Fragments in which messages were sent.
+    pub fragments_sent: u64,
     /// Malformed messages.
     pub malformed: u64,
     /// Messages whose hash does not hold, or that are not encrypted where they must be.

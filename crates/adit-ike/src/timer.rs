@@ -31,11 +31,18 @@ impl IkeSa {
             ]
         });
         let quick = self.quick.iter().map(|quick| Some(quick.due()));
-        negotiation.chain(established).chain(quick).flatten().min()
+        let reassembly = self.reassembly.iter().map(|r| Some(r.deadline()));
+        negotiation
+            .chain(established)
+            .chain(quick)
+            .chain(reassembly)
+            .flatten()
+            .min()
     }
 
     /// Does what is due at `now`; calls that come too early or late do no harm.
     pub fn handle_timeout(&mut self, now: Instant, rng: &mut Rng) {
+        self.reassembly.take_if(|r| now >= r.deadline());
         self.negotiation_timeout(now);
         self.quick_timeout(now);
         self.established_timeout(now, rng);

@@ -14,6 +14,11 @@ const MS_NT5: [u8; 16] = id(0x1e2b5169_05991c7d_7c96fcbf_b587e461);
 const APPLE_NAT_T: [u8; 16] = id(0x4df37928_e9fc4fd1_b3262170_d515c662);
 const NAT_T_00: [u8; 16] = id(0x4485152d_18b6bbcd_0be8a846_9579ddcc);
 const FRAGMENTATION: [u8; 16] = id(0x4048b7d5_6ebce885_25e7de7f_00d6c2d3);
+/// The same with the capability of main mode behind it, as racoon and strongSwan say it.
+const FRAGMENTATION_MAIN: [u8; 20] = [
+    0x40, 0x48, 0xb7, 0xd5, 0x6e, 0xbc, 0xe8, 0x85, 0x25, 0xe7, 0xde, 0x7f, 0x00, 0xd6, 0xc2, 0xd3,
+    0x80, 0, 0, 0,
+];
 const STRONGSWAN: [u8; 16] = id(0x882fe56d_6fd20dbc_2251613b_2ebe5beb);
 const XAUTH: [u8; 8] = 0x0900_2689_dfd6_b712_u64.to_be_bytes();
 /// Openswan and libreswan begin theirs so.
@@ -63,6 +68,8 @@ pub(crate) struct Seen {
     pub(crate) nat_t: Option<NatTVersion>,
     /// Whether the peer answers dead peer detection.
     pub(crate) dpd: bool,
+    /// That the peer takes fragments, in the form that it says so.
+    pub(crate) fragments: Option<&'static [u8]>,
     /// What the peer is.
     pub(crate) client: ClientKind,
 }
@@ -81,6 +88,11 @@ impl Seen {
             let version = NatTVersion::from_vendor_id(vendor);
             seen.nat_t = [seen.nat_t, version].into_iter().flatten().min();
             seen.dpd |= vendor == DPD;
+            if vendor == FRAGMENTATION {
+                seen.fragments = Some(&FRAGMENTATION);
+            } else if vendor.starts_with(&FRAGMENTATION) {
+                seen.fragments = Some(&FRAGMENTATION_MAIN);
+            }
             match vendor {
                 _ if vendor.starts_with(&MS_NT5) => seen.client = ClientKind::Windows,
                 _ if vendor == ADIT => seen.client = ClientKind::Adit,
@@ -113,14 +125,16 @@ pub(crate) fn of_initiator(nat_t: bool) -> Vec<&'static [u8]> {
     if nat_t {
         ids.extend(NatTVersion::ALL.iter().map(|version| version.vendor_id()));
     }
-    ids.extend([&DPD[..], &ADIT]);
+    ids.extend([&FRAGMENTATION_MAIN[..], &DPD, &ADIT]);
     ids
 }
 
-/// The vendor IDs that a responder sends: the one dialect of NAT traversal that it chose.
-pub(crate) fn of_responder(nat_t: Option<NatTVersion>) -> Vec<&'static [u8]> {
+/// The vendor IDs that a responder sends: the one dialect of NAT traversal that it chose, and
+/// fragmentation in the form that the initiator knows.
+pub(crate) fn of_responder(seen: &Seen) -> Vec<&'static [u8]> {
     let mut ids: Vec<&[u8]> = Vec::new();
-    ids.extend(nat_t.map(NatTVersion::vendor_id));
+    ids.extend(seen.nat_t.map(NatTVersion::vendor_id));
+    ids.extend(seen.fragments);
     ids.extend([&DPD[..], &ADIT]);
     ids
 }

@@ -3,6 +3,7 @@
 //! every count. Nothing here knows keys or state; reserved bytes are ignored, as peers fill them.
 
 mod attribute;
+mod fragment;
 mod header;
 mod id;
 mod nat;
@@ -16,6 +17,7 @@ mod tests;
 use adit_wire::Truncated;
 
 pub use attribute::{Attribute, Attributes, Value, put_tlv, put_tv};
+pub use fragment::{FRAGMENT_HEADER_LEN, Fragment, FragmentError};
 pub use header::{HEADER_LEN, Header, exchange, parse_header};
 pub use id::{IdValue, Selector};
 pub use nat::{parse_nat_oa, write_nat_oa};

@@ -38,6 +38,8 @@ pub mod kind {
     pub const NAT_D_DRAFT: u8 = 130;
     /// NAT original address, as the drafts number it.
     pub const NAT_OA_DRAFT: u8 = 131;
+    /// A fragment of a message, see [`Fragment`](super::super::Fragment).
+    pub const FRAGMENT: u8 = 132;
 }
 
 /// One payload without its generic header.

@@ -330,6 +330,7 @@ impl IkeSa {
         self.established = Some(Box::new(Established {
             nat_t: vendor.nat_t,
             encapsulate,
+            fragments: vendor.fragments.is_some(),
             client,
             identity,
             answer,

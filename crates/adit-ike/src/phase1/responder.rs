@@ -43,6 +43,9 @@ pub(crate) fn accept(
     if !fresh {
         return Err(silent(RefusalReason::NotFirst));
     }
+    if header.next_payload == kind::FRAGMENT {
+        return Err(silent(RefusalReason::Fragment));
+    }
     if header.exchange != exchange::MAIN {
         return Err(refuse(
             path,
@@ -75,7 +78,7 @@ pub(crate) fn accept(
     let mut negotiation = Negotiation::new(config, Stage::Sent2, identity, body.to_vec(), now);
     let mut vendor = Seen::read(payloads.all(kind::VENDOR));
     vendor.nat_t = vendor.nat_t.filter(|_| config.nat_t);
-    let nat_t = vendor.nat_t;
+    let ids = vendor::of_responder(&vendor);
     negotiation.vendor = vendor;
     negotiation.proposal = Some(chosen.proposal);
     negotiation.lifetime = shorter(config.phase1_lifetime, chosen.lifetime);
@@ -90,7 +93,7 @@ pub(crate) fn accept(
     );
     sa.stats.received = 1;
     let answer = sa
-        .message2(&chosen.answer, nat_t)
+        .message2(&chosen.answer, &ids)
         .map_err(|error| silent(error.into()))?;
     sa.answer(message, answer);
     Ok(sa)
@@ -126,14 +129,10 @@ fn refuse(path: Path, header: &Header, kind: u16, reason: RefusalReason, rng: &m
 }
 
 impl IkeSa {
-    fn message2(
-        &self,
-        sa: &[u8],
-        nat_t: Option<nat::NatTVersion>,
-    ) -> Result<Vec<u8>, LengthTooLarge> {
+    fn message2(&self, sa: &[u8], vendor_ids: &[&[u8]]) -> Result<Vec<u8>, LengthTooLarge> {
         let mut chain = Builder::new();
         chain.push(kind::SA, sa)?;
-        for id in vendor::of_responder(nat_t) {
+        for id in vendor_ids {
             chain.push(kind::VENDOR, id)?;
         }
         Ok(self.plain(exchange::MAIN, 0, &chain))

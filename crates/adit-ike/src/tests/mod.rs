@@ -5,6 +5,7 @@ mod answer;
 mod dead_peer;
 mod forged;
 mod formulas;
+mod fragments;
 mod hostile;
 mod link;
 mod main_mode;
