@@ -30,6 +30,8 @@ counters! {
     ike_unknown_cookie,
     /// IKE messages that an SA refused: malformed, out of order, not authentic.
     ike_refused,
+    /// Fragments of IKE messages that were malformed, or contradicted others.
+    ike_bad_fragments,
     /// First messages that were refused: no proposal chosen and the like.
     ike_exchanges_refused,
     /// First messages refused because their source network has too many half-open exchanges.

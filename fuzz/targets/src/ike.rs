@@ -252,7 +252,14 @@ mod tests {
     /// A seed that went stale would leave the fuzzer before the door.
     #[test]
     fn seeds_reach_quick_mode() {
-        for name in ["plain-whole-life", "nat-whole-life", "pfs-whole-life"] {
+        for name in [
+            "plain-whole-life",
+            "nat-whole-life",
+            "pfs-whole-life",
+            "plain-in-fragments",
+            "nat-in-fragments",
+            "pfs-in-fragments",
+        ] {
             let responder = respond(&seed("ike_responder", name));
             assert!(responder.established && responder.closed, "{responder:?}");
             assert_eq!((responder.children, responder.confirmed), (2, 1), "{name}");

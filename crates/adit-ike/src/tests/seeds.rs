@@ -5,6 +5,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use super::*;
 use crate::codec::{Builder, exchange, kind};
+use crate::fragment;
 
 fn folder(target: &str) -> PathBuf {
     let root = std::env::var_os("ADIT_CORPUS").expect("ADIT_CORPUS names the corpus folder");
@@ -123,8 +124,13 @@ fn write_them() {
                 .iter()
                 .flat_map(|message| [message.clone(), message.clone()])
                 .collect();
+            let fragments = |message: &Vec<u8>| fragment::cut(message, 100).unwrap();
+            let in_fragments = std::iter::once(whole[0].clone())
+                .chain(whole[1..].iter().flat_map(fragments))
+                .collect();
             for (kind, messages) in [
                 ("whole-life", whole),
+                ("in-fragments", in_fragments),
                 ("reversed", reversed),
                 ("everything-twice", twice),
             ] {
@@ -319,6 +325,18 @@ fn malformed(windows: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         (
             "fragment-payload",
             main(&[(132, &[0, 1, 1, 0, 1, 2, 3, 4])]),
+        ),
+        ("fragment-number-0", main(&[(132, &[0, 1, 0, 1, 1])])),
+        ("fragment-empty", main(&[(132, &[0, 1, 1, 1])])),
+        ("fragment-number-255", main(&[(132, &[0, 1, 255, 1, 1])])),
+        ("fragment-of-garbage", main(&[(132, &[0, 1, 1, 1, 1])])),
+        ("fragment-of-a-fragment", {
+            let inner = main(&[(132, &[0, 1, 1, 1, 1])]);
+            main(&[(132, &[&[0, 1, 1, 1], &inner[..]].concat())])
+        }),
+        (
+            "fragment-and-another",
+            main(&[(132, &[0, 1, 1, 0, 1]), (132, &[0, 1, 2, 1, 1])]),
         ),
         ("nat-oa-short", main(&[(kind::NAT_OA, &[1, 0, 0])])),
     ]

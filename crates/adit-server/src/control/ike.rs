@@ -54,6 +54,8 @@ impl Server {
         };
         if let Err(error) = entry.sa.handle_message(path, message, now, &mut self.rng) {
             self.plane.stats.ike_refused += 1;
+            let fragment = matches!(error, adit_ike::Error::Fragment(_));
+            self.plane.stats.ike_bad_fragments += u64::from(fragment);
             tracing::debug!(peer = %path.remote, %error, "IKE message refused");
         }
         self.drive_ike(key, now);
