@@ -13,4 +13,4 @@ mod world;
 pub use host::{HOST_V4, HOST_V6, udp_packet};
 pub use nat::Nat;
 pub use network::{Datagram, Link};
-pub use world::{ClientId, Dialled, User, World, WorldConfig};
+pub use world::{ClientId, Dialled, Filter, User, World, WorldConfig, is_server};

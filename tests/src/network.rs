@@ -41,6 +41,18 @@ pub struct Datagram {
     pub payload: Vec<u8>,
 }
 
+impl Datagram {
+    /// The header of the IKE message in it, if it is one.
+    pub fn ike(&self) -> Option<adit_ike::Header> {
+        let message = match (self.from.port(), self.to.port()) {
+            (500, _) | (_, 500) => &self.payload[..],
+            (4500, _) | (_, 4500) => self.payload.strip_prefix(&[0; 4])?,
+            _ => return None,
+        };
+        adit_ike::parse_header(message).ok()
+    }
+}
+
 /// The queue of everything under way.
 pub(crate) struct Network {
     link: Link,

@@ -74,6 +74,9 @@ pub fn client(user: &str) -> adit_client::Config {
         },
         inner_port: 1701,
         selector_port: None,
+        selector_address: None,
+        rekey_ike: true,
+        refuse_server_behind_nat: false,
         nat_t_local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4500),
         path_mtu: 1500,
     }
@@ -109,6 +112,7 @@ pub fn world(seed: u64, user_count: usize) -> WorldConfig {
         link: Link::CLEAN,
         server: server(),
         users: users(user_count),
+        server_nat: false,
     }
 }
 

@@ -25,8 +25,14 @@ pub struct Config {
     pub ppp: adit_ppp::ClientConfig,
     /// Our UDP port inside the SAs: 1701 for most clients, an ephemeral one for Apple's.
     pub inner_port: u16,
+    /// The address of IDci; `None`: our own, as most clients do.
+    pub selector_address: Option<IpAddr>,
     /// The port of IDci; `None`: the inner port, as most clients do.
     pub selector_port: Option<u16>,
+    /// Whether it replaces its IKE SA before it ends, or leaves that to the server.
+    pub rekey_ike: bool,
+    /// Whether it refuses a server that phase 1 says is behind a NAT, as Windows does.
+    pub refuse_server_behind_nat: bool,
     /// The address and port that NAT-T traffic leaves from (4500 for most clients).
     pub nat_t_local: SocketAddr,
     /// The largest outer packet that reaches the server, in bytes of IP.

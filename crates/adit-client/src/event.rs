@@ -73,6 +73,9 @@ pub enum DownReason {
     /// Phase 1 failed, or the IKE SA ended.
     #[error("IKE: {0}")]
     Ike(adit_ike::CloseReason),
+    /// Phase 1 says that the server is behind a NAT, which this client does not take.
+    #[error("the server is behind a NAT")]
+    ServerBehindNat,
     /// The Quick Mode failed.
     #[error("Quick Mode: {0}")]
     QuickMode(adit_ike::ChildFailure),

@@ -15,13 +15,22 @@ const L2TP_PORT: u16 = 1701;
 /// How long an old SA is kept beside the one that replaced it, for what is still under way.
 const OVERLAP: Duration = Duration::from_secs(30);
 
+/// The two SAs of one Quick Mode.
+struct Pair {
+    inbound: InboundSa,
+    outbound: OutboundSa,
+    /// They travel as IP protocol 50.
+    native: bool,
+    /// The server is known to hold them. Until then older ones are sent on: its answer to our half
+    /// of a Quick Mode may never come.
+    confirmed: bool,
+}
+
 /// Both directions of the connection's SAs.
 #[derive(Default)]
 pub(crate) struct Sas {
     /// Oldest first.
-    pairs: Vec<(InboundSa, OutboundSa)>,
-    /// Inbound SPIs of the SAs that travel as IP protocol 50.
-    native: Vec<u32>,
+    pairs: Vec<Pair>,
     /// Inbound SPIs of replaced SAs, with when they go.
     retired: Vec<(u32, Instant)>,
 }
@@ -55,26 +64,33 @@ impl Sas {
             now,
             rng,
         )?;
-        self.native
-            .retain(|spi| self.pairs.iter().any(|(sa, _)| sa.spi() == *spi));
-        if !child.encapsulated {
-            self.native.push(child.inbound_spi);
-        }
-        self.pairs.push((inbound, outbound));
+        self.pairs.push(Pair {
+            inbound,
+            outbound,
+            native: !child.encapsulated,
+            confirmed: child.initiated,
+        });
         Ok(())
+    }
+
+    /// The server holds the pair of this inbound SPI.
+    pub(crate) fn confirm(&mut self, inbound_spi: u32) {
+        for pair in &mut self.pairs {
+            pair.confirmed |= pair.inbound.spi() == inbound_spi;
+        }
     }
 
     /// Forgets the pair with this outbound SPI; `false` if there is none.
     pub(crate) fn remove(&mut self, outbound_spi: u32) -> bool {
         let before = self.pairs.len();
         self.pairs
-            .retain(|(_, outbound)| outbound.spi() != outbound_spi);
+            .retain(|pair| pair.outbound.spi() != outbound_spi);
         self.pairs.len() < before
     }
 
     /// When the newest SA wants to be replaced.
     pub(crate) fn soft_expiry(&self) -> Option<Instant> {
-        self.pairs.last()?.1.expires_at().0
+        self.pairs.last()?.outbound.expires_at().0
     }
 
     /// When the next replaced SA goes.
@@ -85,9 +101,9 @@ impl Sas {
     /// The newest SA replaces the others.
     pub(crate) fn retire_older(&mut self, now: Instant) {
         let older = self.pairs.iter().rev().skip(1);
-        for (inbound, _) in older {
-            if self.retired.iter().all(|(spi, _)| *spi != inbound.spi()) {
-                self.retired.push((inbound.spi(), now + OVERLAP));
+        for spi in older.map(|pair| pair.inbound.spi()) {
+            if self.retired.iter().all(|(retired, _)| *retired != spi) {
+                self.retired.push((spi, now + OVERLAP));
             }
         }
     }
@@ -100,7 +116,7 @@ impl Sas {
             .map(|(spi, _)| spi)
             .collect();
         self.pairs
-            .retain(|(inbound, _)| !over.contains(&inbound.spi()));
+            .retain(|pair| !over.contains(&pair.inbound.spi()));
         over
     }
 
@@ -109,20 +125,18 @@ impl Sas {
     }
 
     pub(crate) fn inbound_spis(&self) -> Vec<u32> {
-        self.pairs
-            .iter()
-            .map(|(inbound, _)| inbound.spi())
-            .collect()
+        self.pairs.iter().map(|pair| pair.inbound.spi()).collect()
     }
 
     /// Decrypts in place and gives the range of the L2TP message sent to `port`.
     pub(crate) fn open(&mut self, packet: &mut [u8], port: u16) -> Option<Range<usize>> {
         let spi = adit_esp::spi_of(packet)?;
-        let (inbound, _) = self
+        let pair = self
             .pairs
             .iter_mut()
-            .find(|(inbound, _)| inbound.spi() == spi)?;
-        let opened = inbound.open(packet).ok()?;
+            .find(|pair| pair.inbound.spi() == spi)?;
+        let opened = pair.inbound.open(packet).ok()?;
+        pair.confirmed = true;
         if opened.next_header != protocol::UDP {
             return None;
         }
@@ -135,14 +149,15 @@ impl Sas {
     /// Puts inner UDP and ESP around an L2TP message, in place, and gives the way it goes: `path`,
     /// or that of native ESP between the same addresses.
     pub(crate) fn seal(&mut self, packet: &mut PacketBuf, port: u16, path: Path) -> Option<Path> {
-        let (inbound, outbound) = self.pairs.last_mut()?;
+        let known = self.pairs.iter().rposition(|pair| pair.confirmed);
+        let newest = self.pairs.len().checked_sub(1);
+        let pair = self.pairs.get_mut(known.or(newest)?)?;
         let addresses = path
             .local
             .is_ipv6()
             .then(|| (path.local.ip(), path.remote.ip()));
         udp::prepend(packet, port, L2TP_PORT, addresses).ok()?;
-        outbound.seal(packet, protocol::UDP).ok()?;
-        let native = self.native.contains(&inbound.spi());
-        Some(if native { path.native_esp() } else { path })
+        pair.outbound.seal(packet, protocol::UDP).ok()?;
+        Some(if pair.native { path.native_esp() } else { path })
     }
 }

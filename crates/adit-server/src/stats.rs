@@ -46,6 +46,10 @@ counters! {
     ike_authentication_failed,
     /// Phase 1 exchanges completed.
     ike_established,
+    /// Phase 1 exchanges that we started, to replace IKE SAs that their clients did not replace.
+    ike_rekeys_started,
+    /// Of these, those that came to nothing.
+    ike_rekeys_failed,
     /// Quick Modes completed.
     child_established,
     /// Quick Modes that we started, to replace SAs.

@@ -69,8 +69,17 @@ pub struct Client {
     /// Others: one that is to take its place, or ones that it replaced.
     other_ikes: Vec<IkeSa>,
     sas: Sas,
+    /// The cookies of the SA whose place ours under way is to take.
+    replaced: Option<([u8; 8], [u8; 8])>,
+    /// Phase 1 exchanges in a row, to replace one, that came to nothing.
+    unanswered: u32,
+    retry_ike_at: Option<Instant>,
+    /// Where it was dialled, for a phase 1 that finds no answer where the last one moved to.
+    first_path: Path,
     /// The inbound SPI of a Quick Mode that is to replace the newest SA.
     rekeying: Option<u32>,
+    /// Not before this, after one that failed.
+    rekey_not_before: Option<Instant>,
     encapsulate: bool,
     /// Whether keepalives are due: we are behind a NAT.
     keepalive_at: Option<Instant>,
@@ -105,7 +114,12 @@ impl Client {
             ike,
             other_ikes: Vec::new(),
             sas: Sas::default(),
+            replaced: None,
+            unanswered: 0,
+            retry_ike_at: None,
+            first_path: path,
             rekeying: None,
+            rekey_not_before: None,
             encapsulate: false,
             keepalive_at: None,
             tunnel: None,
@@ -252,12 +266,12 @@ impl Client {
         if self.down {
             return None;
         }
-        let soft = self.sas.soft_expiry().filter(|_| self.rekeying.is_none());
         let others = self.other_ikes.iter().filter_map(IkeSa::poll_timeout).min();
         [
             self.ike.poll_timeout(),
             others,
-            soft,
+            self.rekey_at(),
+            self.retry_ike_at,
             self.sas.retirement(),
             self.tunnel.as_ref().and_then(Tunnel::poll_timeout),
             self.ppp.as_ref().and_then(Link::poll_timeout),
@@ -426,8 +440,10 @@ impl Client {
 
     fn go_down(&mut self, reason: DownReason) {
         // Deletes may still wait to be sent.
-        while let Some(transmit) = self.ike.poll_transmit() {
-            self.transmits.push_back(marked(transmit));
+        for ike in self.other_ikes.iter_mut().chain([&mut self.ike]) {
+            while let Some(transmit) = ike.poll_transmit() {
+                self.transmits.push_back(marked(transmit));
+            }
         }
         self.down = true;
         self.events.push_back(Event::Down(reason));

@@ -66,6 +66,7 @@ pub const ANDROID: Profile = Profile {
     esp_lifetime: timed(hours(8)),
     inner_port: 45_127,
     selector_port: Some(0),
+    refuses_server_behind_nat: false,
     host_name: "anonymous",
     vendor_name: "",
     receive_window: 1,

@@ -79,6 +79,7 @@ pub const APPLE: Profile = Profile {
     esp_lifetime: timed(hours(1)),
     inner_port: 51_823,
     selector_port: None,
+    refuses_server_behind_nat: false,
     host_name: "mac.local\0",
     vendor_name: "",
     receive_window: 4,

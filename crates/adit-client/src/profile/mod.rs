@@ -44,6 +44,8 @@ pub struct Profile {
     pub inner_port: u16,
     /// The port of IDci; `None`: the inner port.
     pub selector_port: Option<u16>,
+    /// Whether it refuses a server behind a NAT.
+    pub refuses_server_behind_nat: bool,
     /// Its L2TP host name.
     pub host_name: &'static str,
     /// Its L2TP vendor name; empty: none is sent.
@@ -99,6 +101,7 @@ impl Profile {
         config.ppp.echo = self.echo;
         config.ppp.ipv6 = self.ipv6;
         config.inner_port = self.inner_port;
+        config.refuse_server_behind_nat = self.refuses_server_behind_nat;
         config.selector_port = self.selector_port;
     }
 }

@@ -62,6 +62,7 @@ pub const NETWORK_MANAGER: Profile = Profile {
     esp_lifetime: timed(hours(1)),
     inner_port: 1701,
     selector_port: None,
+    refuses_server_behind_nat: false,
     host_name: "laptop",
     vendor_name: "xelerance.com",
     receive_window: 4,

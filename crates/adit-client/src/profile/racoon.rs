@@ -32,6 +32,7 @@ pub const RACOON: Profile = Profile {
     esp_lifetime: timed(hours(1)),
     inner_port: 1701,
     selector_port: None,
+    refuses_server_behind_nat: false,
     host_name: "racoon",
     vendor_name: "xelerance.com",
     receive_window: 4,

@@ -65,6 +65,7 @@ pub const WINDOWS10: Profile = Profile {
     },
     inner_port: 1701,
     selector_port: None,
+    refuses_server_behind_nat: true,
     host_name: "desktop",
     vendor_name: "Microsoft",
     receive_window: 8,

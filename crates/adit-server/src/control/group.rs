@@ -30,8 +30,8 @@ pub(super) struct GroupState {
     pub(super) local: Selector,
     /// The peer's end.
     pub(super) remote: Selector,
-    /// The IKE SA whose Quick Mode made the group.
-    pub(super) made_by: IkeKey,
+    /// The serial of the IKE SA whose Quick Mode made the group.
+    pub(super) made_by: u64,
     /// Inbound SPIs, oldest first.
     pub(super) spis: Vec<u32>,
     pub(super) tunnels: Vec<u16>,
@@ -93,10 +93,10 @@ impl Server {
     }
 
     pub(super) fn child_established(&mut self, key: IkeKey, child: &Child, now: Instant) {
-        let Some((peer, path)) = self
+        let Some((peer, made_by, path)) = self
             .ikes
             .get(key.0)
-            .and_then(|entry| Some((entry.peer?, entry.sa.path())))
+            .and_then(|entry| Some((entry.peer?, entry.serial, entry.sa.path())))
         else {
             return;
         };
@@ -132,7 +132,7 @@ impl Server {
                 return;
             }
         };
-        let group = self.group_of(peer, key, child, path, now);
+        let group = self.group_of(peer, made_by, child, path, now);
         let native = !child.encapsulated;
         if !native {
             self.plane.ensure_nat_t(group, path);
@@ -176,7 +176,7 @@ impl Server {
     fn group_of(
         &mut self,
         peer: PeerKey,
-        made_by: IkeKey,
+        made_by: u64,
         child: &Child,
         path: Path,
         now: Instant,

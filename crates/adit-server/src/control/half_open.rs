@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::ike::IkeKey;
 
@@ -27,11 +27,19 @@ impl Network {
 pub(super) struct HalfOpen {
     by_age: BTreeMap<u64, (IkeKey, Network)>,
     per_network: HashMap<Network, usize>,
+    /// Those that we started ourselves, to known peers: no stranger pushes them out.
+    ours: HashSet<u64>,
 }
 
 impl HalfOpen {
+    /// How many strangers have started.
     pub(super) fn len(&self) -> usize {
         self.by_age.len()
+    }
+
+    /// How many there are, our own included.
+    pub(super) fn total(&self) -> usize {
+        self.by_age.len() + self.ours.len()
     }
 
     /// How many come from the network of `source`.
@@ -46,7 +54,12 @@ impl HalfOpen {
         *self.per_network.entry(network).or_default() += 1;
     }
 
+    pub(super) fn insert_ours(&mut self, serial: u64) {
+        self.ours.insert(serial);
+    }
+
     pub(super) fn remove(&mut self, serial: u64) {
+        self.ours.remove(&serial);
         if let Some((_, network)) = self.by_age.remove(&serial)
             && let Some(count) = self.per_network.get_mut(&network)
         {
@@ -80,11 +93,13 @@ mod tests {
         assert_eq!(half_open.count_near(far), 1);
         assert_eq!(half_open.count_near(v6_near), 1);
         assert_eq!(half_open.oldest(), Some(IkeKey(1)));
-        for serial in 1..=4 {
+        half_open.insert_ours(5);
+        assert_eq!((half_open.len(), half_open.total()), (4, 5));
+        for serial in 1..=5 {
             half_open.remove(serial);
             half_open.remove(serial);
         }
-        assert_eq!(half_open.len(), 0);
+        assert_eq!((half_open.len(), half_open.total()), (0, 0));
         assert!(half_open.per_network.is_empty());
     }
 }

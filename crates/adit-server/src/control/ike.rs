@@ -1,12 +1,13 @@
 //! IKE SAs: routing their messages by cookie, and what they tell.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use adit_ike::{CloseReason, IkeSa};
+use adit_ike::{CloseReason, IkeSa, Phase1Proposal, Role};
 use adit_wire::Path;
 
 use super::peer::PeerKey;
+use super::rekey_ike::Replaces;
 use super::{Job, Server, TimerKey};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,11 +18,15 @@ pub(super) struct IkeEntry {
     /// Tells this SA from a later one in the same slot.
     pub(super) serial: u64,
     pub(super) peer: Option<PeerKey>,
-    /// What repeated first messages are known by.
-    first: ([u8; 8], SocketAddr),
+    /// What repeated first messages are known by, if the peer sends them.
+    pub(super) first: Option<([u8; 8], SocketAddr)>,
+    /// What it is to take the place of, if we started it.
+    pub(super) replaces: Option<Replaces>,
+    /// What phase 1 came to: algorithms and lifetime.
+    pub(super) agreed: Option<(Phase1Proposal, Duration)>,
     pub(super) initial_contact: bool,
     /// The last sign of life in the peer's sessions that the SA was told of.
-    heard: Option<Instant>,
+    pub(super) heard: Option<Instant>,
 }
 
 impl Server {
@@ -41,6 +46,8 @@ impl Server {
         } else {
             self.by_cookie.get(&header.responder_cookie)
         };
+        // Where we sent the first message, the other cookie is ours.
+        let known = known.or_else(|| self.by_started.get(&header.initiator_cookie));
         match known.copied() {
             Some(key) => self.continue_ike(key, path, message, now),
             None if first && self.stopping.is_none() => self.accept_ike(path, message, now),
@@ -106,7 +113,9 @@ impl Server {
             sa,
             serial: self.ike_serial,
             peer: None,
-            first: (initiator, path.remote),
+            first: Some((initiator, path.remote)),
+            replaces: None,
+            agreed: None,
             initial_contact: false,
             heard: None,
         }));
@@ -192,7 +201,7 @@ impl Server {
             Event::PeerNotify { kind } => {
                 tracing::debug!(kind, "notification from the peer");
             }
-            Event::RekeyDue => {}
+            Event::RekeyDue => self.ike_rekey_due(key, now),
             Event::Closed(reason) => self.ike_closed(key, &reason, now),
         }
     }
@@ -203,6 +212,11 @@ impl Server {
         };
         let remote = entry.sa.path().remote;
         let peer = entry.peer;
+        if let (None, Some(replaces)) = (peer, entry.replaces) {
+            self.forget_ike(key);
+            self.ike_rekey_failed(replaces.peer, reason, now);
+            return;
+        }
         if peer.is_none() {
             if matches!(reason, CloseReason::NegotiationTimeout) {
                 self.plane.stats.ike_half_open_expired += 1;
@@ -216,8 +230,10 @@ impl Server {
             return;
         };
         // Without its IKE SA a peer keeps what its ESP SAs carry (RFC 2409 has them independent);
-        // a peer that does not answer keeps nothing.
-        if matches!(reason, CloseReason::PeerDead { .. }) {
+        // a peer that does not answer keeps nothing. While it has another IKE SA, that is asked:
+        // this one may have been replaced, and the Delete was lost.
+        let is_last = self.newest_ike(peer).is_none();
+        if matches!(reason, CloseReason::PeerDead { .. }) && is_last {
             self.plane.stats.peers_dead += 1;
             let groups = self
                 .peers
@@ -237,10 +253,16 @@ impl Server {
         let Some(entry) = self.ikes.try_remove(key.0) else {
             return;
         };
-        let (_, responder) = entry.sa.cookies();
+        let (initiator, responder) = entry.sa.cookies();
         self.half_open.remove(entry.serial);
-        self.by_cookie.remove(&responder);
-        self.by_first.remove(&entry.first);
+        // The peer's cookie is its own choice and finds nothing.
+        match entry.sa.role() {
+            Role::Responder => self.by_cookie.remove(&responder),
+            Role::Initiator => self.by_started.remove(&initiator),
+        };
+        if let Some(first) = &entry.first {
+            self.by_first.remove(first);
+        }
         if let Some(peer) = entry.peer.and_then(|peer| self.peers.get_mut(peer.0)) {
             peer.ikes.retain(|ike| *ike != key);
         }

@@ -11,6 +11,7 @@ mod ike;
 mod peer;
 mod pools;
 mod rekey;
+mod rekey_ike;
 mod session;
 mod shutdown;
 mod tunnel;
@@ -53,6 +54,8 @@ const ICMP_ERRORS_PER_SECOND: u32 = 200;
 enum TimerKey {
     Ike(IkeKey),
     Peer(PeerKey),
+    /// Replacing a peer's IKE SA.
+    Replacing(PeerKey),
     Group(GroupKey),
     Tunnel(u16),
     Session(SessionKey),
@@ -101,8 +104,10 @@ pub struct Server {
     timers: Timers<TimerKey>,
     ikes: Slab<IkeEntry>,
     ike_serial: u64,
-    /// By the cookie that we chose.
+    /// By the cookie that we chose as responder.
     by_cookie: HashMap<[u8; 8], IkeKey>,
+    /// By the cookie that we chose as initiator.
+    by_started: HashMap<[u8; 8], IkeKey>,
     /// By the peer's cookie and address, for repeated first messages.
     by_first: HashMap<([u8; 8], SocketAddr), IkeKey>,
     half_open: HalfOpen,
@@ -140,6 +145,7 @@ impl Server {
             ikes: Slab::new(),
             ike_serial: 0,
             by_cookie: HashMap::new(),
+            by_started: HashMap::new(),
             by_first: HashMap::new(),
             half_open: HalfOpen::default(),
             pending_jobs: 0,
@@ -248,6 +254,7 @@ impl Server {
             match key {
                 TimerKey::Ike(key) => self.ike_timeout(key, now),
                 TimerKey::Peer(key) => self.peer_timeout(key, now),
+                TimerKey::Replacing(key) => self.replacing_timeout(key, now),
                 TimerKey::Group(key) => self.group_timeout(key, now),
                 TimerKey::Tunnel(id) => self.tunnel_timeout(id, now),
                 TimerKey::Session(key) => self.session_timeout(key, now),
@@ -319,8 +326,8 @@ impl Server {
     /// How many of each thing there are now.
     pub fn gauges(&self) -> Gauges {
         Gauges {
-            half_open: self.half_open.len(),
-            ike_sas: self.ikes.len() - self.half_open.len(),
+            half_open: self.half_open.total(),
+            ike_sas: self.ikes.len() - self.half_open.total(),
             peers: self.peers.len(),
             esp_sas: self.plane.sa_count(),
             tunnels: self.tunnels.len(),

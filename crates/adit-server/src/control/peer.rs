@@ -7,6 +7,7 @@ use adit_ike::Phase1;
 use adit_wire::{Channel, Path};
 
 use super::ike::IkeKey;
+use super::rekey_ike::Replacing;
 use super::{Server, TimerKey};
 use crate::info::IkeInfo;
 use crate::plane::GroupKey;
@@ -23,6 +24,7 @@ pub(super) struct Peer {
     /// Oldest first.
     pub(super) ikes: Vec<IkeKey>,
     pub(super) groups: Vec<GroupKey>,
+    pub(super) replacing: Replacing,
     pub(super) info: PeerInfo,
 }
 
@@ -40,7 +42,7 @@ impl Server {
             return;
         };
         self.half_open.remove(entry.serial);
-        let path = entry.sa.path();
+        let (path, replaces) = (entry.sa.path(), entry.replaces);
         self.plane.stats.ike_established += 1;
         let identity = (phase1.peer_id.to_string(), path.remote);
         let info = PeerInfo {
@@ -66,7 +68,14 @@ impl Server {
             nat = info.nat,
             "phase 1 established"
         );
-        let peer = match self.by_identity.get(&identity).copied() {
+        let known = match replaces {
+            Some(replaces) => match self.ike_replaced(replaces, &identity.0, now) {
+                Some(peer) => Some(peer),
+                None => return self.close_ike(key, now),
+            },
+            None => self.by_identity.get(&identity).copied(),
+        };
+        let peer = match known {
             Some(peer) => peer,
             None if self.peers.len() >= self.config.limits.peers => {
                 self.plane.stats.peers_refused += 1;
@@ -75,16 +84,14 @@ impl Server {
                     limit = self.config.limits.peers,
                     "peer refused: limits.peers is reached"
                 );
-                if let Some(entry) = self.ikes.get_mut(key.0) {
-                    entry.sa.close(now, &mut self.rng);
-                }
-                return;
+                return self.close_ike(key, now);
             }
             None => {
                 let peer = PeerKey(self.peers.insert(Peer {
                     identity: identity.clone(),
                     ikes: Vec::new(),
                     groups: Vec::new(),
+                    replacing: Replacing::default(),
                     info: PeerInfo::default(),
                 }));
                 self.by_identity.insert(identity, peer);
@@ -97,19 +104,42 @@ impl Server {
         }
         if let Some(entry) = self.ikes.get_mut(key.0) {
             entry.peer = Some(peer);
+            entry.agreed = Some((phase1.proposal, phase1.lifetime));
         }
         self.timers.set(TimerKey::Peer(peer), Some(now + PEER_IDLE));
         self.initial_contact(key, now);
+        self.drop_surplus_ikes(peer, now);
+    }
+
+    /// Ends an IKE SA that is of no use, and tells the peer.
+    fn close_ike(&mut self, key: IkeKey, now: Instant) {
+        if let Some(entry) = self.ikes.get_mut(key.0) {
+            entry.sa.close(now, &mut self.rng);
+        }
+    }
+
+    /// A peer that makes one IKE SA after the other loses the oldest.
+    fn drop_surplus_ikes(&mut self, peer: PeerKey, now: Instant) {
+        let limit = self.config.limits.sas_per_peer.max(1);
+        while let Some(state) = self.peers.get(peer.0)
+            && state.ikes.len() > limit
+            && let Some(oldest) = state.ikes.first().copied()
+        {
+            if let Some(entry) = self.ikes.get_mut(oldest.0) {
+                entry.sa.supersede(now, &mut self.rng);
+            }
+            self.drive_ike(oldest, now);
+        }
     }
 
     /// RFC 2407 4.6.3.3: the peer has no other SAs with us, so what we hold of it is stale. The
     /// peer is its identity at its address and port, so neighbours behind the same NAT are not
     /// meant.
     pub(super) fn initial_contact(&mut self, key: IkeKey, now: Instant) {
-        let Some((peer, true)) = self
+        let Some((peer, serial, true)) = self
             .ikes
             .get(key.0)
-            .and_then(|entry| Some((entry.peer?, entry.initial_contact)))
+            .and_then(|entry| Some((entry.peer?, entry.serial, entry.initial_contact)))
         else {
             return;
         };
@@ -119,7 +149,7 @@ impl Server {
         // The notification may come late, when this very SA has carried Quick Modes already.
         let is_old = |group: &GroupKey| {
             let state = self.groups.get(group);
-            state.is_some_and(|state| state.made_by != key)
+            state.is_some_and(|state| state.made_by != serial)
         };
         let groups: Vec<_> = state.groups.iter().copied().filter(is_old).collect();
         let old: Vec<_> = state
@@ -177,7 +207,11 @@ impl Server {
             && let Some(state) = self.peers.try_remove(peer.0)
         {
             self.timers.set(TimerKey::Peer(peer), None);
+            self.timers.set(TimerKey::Replacing(peer), None);
             self.by_identity.remove(&state.identity);
+            if let Some(pending) = state.replacing.pending() {
+                self.forget_ike(pending);
+            }
         }
     }
 
@@ -200,7 +234,7 @@ impl Server {
             state.identity.1 = path.remote;
         }
         self.by_identity.insert(state.identity.clone(), peer);
-        for ike in &state.ikes {
+        for ike in state.ikes.iter().chain(&state.replacing.pending()) {
             if let Some(entry) = self.ikes.get_mut(ike.0) {
                 let mut to = path;
                 if native {

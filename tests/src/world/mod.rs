@@ -1,0 +1,338 @@
+//! The world: server, clients, network, host and clock.
+
+mod dialled;
+mod run;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adit_client::Client;
+use adit_crypto::Rng;
+use adit_ppp::{Credential, Secret};
+use adit_server::Server;
+use adit_wire::ip::Family;
+use adit_wire::{Channel, PacketBuf, Path};
+
+use crate::host;
+use crate::nat::Nat;
+use crate::network::{Datagram, Link, Network};
+
+pub use dialled::Dialled;
+pub use run::is_server;
+
+/// Says of a datagram that leaves whether it vanishes.
+pub type Filter = Box<dyn FnMut(&Datagram) -> bool>;
+
+/// Names a client of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub usize);
+
+/// A user that the server knows.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Name.
+    pub name: String,
+    /// Clear password.
+    pub password: String,
+}
+
+/// What a world starts with.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// Everything random follows from this.
+    pub seed: u64,
+    /// The network between clients and server.
+    pub link: Link,
+    /// The server.
+    pub server: adit_server::Config,
+    /// Whom it lets in.
+    pub users: Vec<User>,
+    /// Whether there is a NAT before the server, which forwards its ports.
+    pub server_nat: bool,
+}
+
+struct End {
+    client: Client,
+    config: adit_client::Config,
+    address: IpAddr,
+    nat: Option<Nat>,
+    state: Dialled,
+    redial: bool,
+    redial_at: Option<Instant>,
+    alive: bool,
+    /// When to send the next packet to the host, while answers are awaited.
+    ping_at: Option<Instant>,
+    timer: Option<Instant>,
+}
+
+/// The world. Make it, [`dial`](Self::dial) clients, then [`run_until`](Self::run_until).
+pub struct World {
+    /// The server, for its statistics.
+    pub server: Server,
+    users: BTreeMap<String, Credential>,
+    clients: Vec<End>,
+    by_address: BTreeMap<IpAddr, Vec<ClientId>>,
+    network: Network,
+    timers: BinaryHeap<Reverse<(Instant, ClientId)>>,
+    rng: Rng,
+    start: Instant,
+    now: Instant,
+    server_nat: bool,
+    /// Every datagram seen on the wire, when recording.
+    pub capture: Option<Vec<Datagram>>,
+    /// What clients send leaves from and goes to this port while it is set: 0 makes native ESP of
+    /// ESP in UDP, 4500 the other way round.
+    pub redirect: Option<u16>,
+    /// Datagrams for which this is true vanish.
+    pub drop_if: Option<Filter>,
+}
+
+impl World {
+    /// The wall clock, which does not move with the other one.
+    pub const UNIX: Duration = Duration::from_secs(1_800_000_000);
+    /// The server's outer IPv4 address.
+    pub const SERVER_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+    /// The server's outer IPv6 address.
+    pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
+
+    /// Its own IPv4 address, if there is a NAT before it.
+    pub const INSIDE_V4: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+    /// Its own IPv6 address likewise.
+    pub const INSIDE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 9, 0, 0, 0, 0, 0, 1);
+
+    /// A world without clients.
+    pub fn new(config: WorldConfig) -> Self {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&config.seed.to_be_bytes());
+        let mut rng = Rng::from_seed(seed);
+        let start = epoch();
+        let users = config
+            .users
+            .iter()
+            .map(|user| {
+                let credential = Credential {
+                    password: Some(Secret::new(user.password.as_bytes())),
+                    nt_hash: Some(adit_crypto::ppp::NtHash::of_password(&user.password)),
+                };
+                (user.name.clone(), credential)
+            })
+            .collect();
+        Self {
+            server: Server::new(config.server, rng.array(), start)
+                .expect("a prefix that can be divided"),
+            users,
+            clients: Vec::new(),
+            by_address: BTreeMap::new(),
+            network: Network::new(config.link),
+            timers: BinaryHeap::new(),
+            rng,
+            start,
+            now: start,
+            server_nat: config.server_nat,
+            capture: None,
+            redirect: None,
+            drop_if: None,
+        }
+    }
+
+    /// Virtual time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    /// The virtual clock.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Changes the network from now on.
+    pub fn set_link(&mut self, link: Link) {
+        self.network.set_link(link);
+    }
+
+    /// Adds a client at `address`, behind `nat` if given, and dials. With `redial` it dials again
+    /// whenever the connection ends, as an always-on client does.
+    pub fn dial(
+        &mut self,
+        mut config: adit_client::Config,
+        address: IpAddr,
+        nat: Option<Nat>,
+        redial: bool,
+    ) -> ClientId {
+        config.nat_t_local = SocketAddr::new(address, 4500);
+        let id = ClientId(self.clients.len());
+        let nat64 = nat.as_ref().is_some_and(Nat::translates);
+        let client = self.new_client(&config, address, nat64);
+        let public = nat.clone().map_or(address, |mut nat| {
+            nat.outward(SocketAddr::new(address, 500)).ip()
+        });
+        self.by_address.entry(public).or_default().push(id);
+        self.clients.push(End {
+            client,
+            config,
+            address,
+            nat,
+            state: Dialled {
+                dials: 1,
+                ..Dialled::default()
+            },
+            redial,
+            redial_at: None,
+            alive: true,
+            ping_at: None,
+            timer: None,
+        });
+        self.drain_client(id);
+        id
+    }
+
+    fn new_client(&mut self, config: &adit_client::Config, address: IpAddr, nat64: bool) -> Client {
+        let server = match (nat64, Family::of(address)) {
+            (true, _) => Nat::embed(Self::SERVER_V4),
+            (false, Family::V4) => Self::SERVER_V4.into(),
+            (false, Family::V6) => Self::SERVER_V6.into(),
+        };
+        let path = Path {
+            channel: Channel::Ike,
+            local: SocketAddr::new(address, 500),
+            remote: SocketAddr::new(server, 500),
+        };
+        Client::new(config.clone(), path, self.rng.array(), self.now)
+    }
+
+    /// What a client has come to.
+    pub fn state(&self, id: ClientId) -> &Dialled {
+        &self.clients[id.0].state
+    }
+
+    /// Cuts a client's power: it says nothing more and forgets everything.
+    pub fn kill(&mut self, id: ClientId) {
+        self.clients[id.0].alive = false;
+    }
+
+    /// Boots a client anew and dials, from the same address and ports.
+    pub fn boot(&mut self, id: ClientId) {
+        let now = self.now;
+        let End {
+            config,
+            address,
+            nat,
+            ..
+        } = &self.clients[id.0];
+        let (config, address) = (config.clone(), *address);
+        let nat64 = nat.as_ref().is_some_and(Nat::translates);
+        let client = self.new_client(&config, address, nat64);
+        let end = &mut self.clients[id.0];
+        end.client = client;
+        end.alive = true;
+        end.redial_at = None;
+        // What still waits for an echo goes on asking.
+        end.ping_at = end.ping_at.map(|_| now);
+        end.state = Dialled {
+            dials: end.state.dials + 1,
+            ..Dialled::default()
+        };
+        self.drain_client(id);
+    }
+
+    /// Ends a client's connection cleanly.
+    pub fn hang_up(&mut self, id: ClientId) {
+        self.clients[id.0].redial = false;
+        self.clients[id.0].client.close(self.now);
+        self.drain_client(id);
+    }
+
+    /// The NAT before a client forgets its mappings.
+    pub fn rebind(&mut self, id: ClientId) {
+        if let Some(nat) = &mut self.clients[id.0].nat {
+            nat.forget();
+        }
+    }
+
+    /// The NAT before a client gets another public address.
+    pub fn move_nat(&mut self, id: ClientId, public: IpAddr) {
+        if let Some(nat) = &mut self.clients[id.0].nat {
+            nat.move_to(public);
+            self.by_address.entry(public).or_default().push(id);
+        }
+    }
+
+    /// Sends one UDP packet of each family that is up from a client to the host.
+    pub fn ping(&mut self, id: ClientId) {
+        let state = &self.clients[id.0].state;
+        let (v4, v6) = (state.ipv4, state.ipv6);
+        if let Some(from) = v4 {
+            self.send_ip(
+                id,
+                &host::udp_packet(from.into(), host::HOST_V4.into(), b"four"),
+            );
+        }
+        if let Some(from) = v6 {
+            self.send_ip(
+                id,
+                &host::udp_packet(from.into(), host::HOST_V6.into(), b"six"),
+            );
+        }
+    }
+
+    /// Sends an IP packet from a client into its tunnel.
+    pub fn send_ip(&mut self, id: ClientId, packet: &[u8]) {
+        let mut buf = PacketBuf::from_slice(adit_client::HEADROOM, packet, adit_client::TAILROOM);
+        if let Some(path) = self.clients[id.0].client.handle_tun(&mut buf) {
+            let payload = buf.as_slice().to_vec();
+            self.send_from_client(id, path, payload);
+        }
+    }
+
+    /// The server's numbers of a client's tunnel and session.
+    pub fn l2tp_ids(&self, id: ClientId) -> Option<(u16, u16)> {
+        self.clients[id.0].client.l2tp_ids()
+    }
+
+    /// Sends any bytes from a client as an L2TP message inside its SA.
+    pub fn send_l2tp(&mut self, id: ClientId, message: &[u8]) {
+        self.clients[id.0].client.inject_l2tp(message);
+        self.drain_client(id);
+    }
+
+    /// Sends any bytes from a client as a PPP frame of its session.
+    pub fn send_frame(&mut self, id: ClientId, frame: &[u8]) {
+        self.clients[id.0].client.inject_frame(frame);
+        self.drain_client(id);
+    }
+
+    /// Puts any datagram on the wire, as an attacker would.
+    pub fn inject(&mut self, datagram: Datagram) {
+        self.put(datagram);
+    }
+
+    /// Ends the server cleanly.
+    pub fn shut_down(&mut self) {
+        self.server.shutdown(self.now);
+        self.drain_server();
+    }
+
+    /// Datagrams sent and lost so far.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.network.sent, self.network.lost)
+    }
+
+    /// A copy of a configuration shared by tests, with `change` applied.
+    pub fn changed<T: Clone>(shared: &Arc<T>, change: impl FnOnce(&mut T)) -> Arc<T> {
+        let mut value = T::clone(shared);
+        change(&mut value);
+        Arc::new(value)
+    }
+}
+
+/// An instant to count from; only differences matter.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "virtual time needs one real instant to start from"
+)]
+fn epoch() -> Instant {
+    Instant::now()
+}
