@@ -1,1 +1,4 @@
-
+mod names;
+mod own;
+mod pki;
+mod trust;

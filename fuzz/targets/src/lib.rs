@@ -3,6 +3,7 @@
 //! Targets that feed a machine take a sequence of messages, each behind a 16-bit big-endian length
 //! ([`messages`]); an empty one stands for some seconds of silence. A target fails by panicking, by not ending, or by an assertion of its own.
 
+mod certificate;
 mod esp;
 mod ike;
 mod ike_inside;
@@ -12,6 +13,7 @@ mod link;
 mod ppp;
 mod server;
 
+pub use certificate::certificate;
 pub use esp::esp_open;
 pub use ike::{ike_initiator, ike_message, ike_responder};
 pub use ike_inside::ike_inside;
@@ -25,11 +27,12 @@ pub use server::{server_inside, server_outside};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("ike_message", ike_message),
     ("ike_responder", ike_responder),
     ("ike_initiator", ike_initiator),
     ("ike_inside", ike_inside),
+    ("certificate", certificate),
     ("esp_open", esp_open),
     ("l2tp_message", l2tp_message),
     ("l2tp_tunnel", l2tp_tunnel),
