@@ -1,8 +1,10 @@
 //! What a client tells its owner.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
-use adit_crypto::EspSuite;
+use adit_crypto::{EspSuite, Group};
+use adit_ppp::{AuthFailure, AuthMethod, AuthOption, Framing, NcpState};
 use ipnet::Ipv6Net;
 
 /// The steps of a connection, in the order they usually come.
@@ -16,14 +18,37 @@ pub enum Event {
         suite: EspSuite,
         /// Whether ESP travels in UDP.
         encapsulated: bool,
+        /// Group of perfect forward secrecy.
+        pfs: Option<Group>,
+        /// Lifetime by time.
+        lifetime: Duration,
+        /// Lifetime by volume, in kilobytes of 1024 bytes.
+        kilobytes: Option<u64>,
     },
     /// The L2TP tunnel is up.
     Tunnel {
         /// The server's host name.
         host_name: String,
+        /// Its vendor name.
+        vendor: Option<String>,
+        /// Its firmware revision.
+        firmware: Option<u16>,
+        /// Its receive window, in messages.
+        window: u16,
     },
+    /// The L2TP session is up.
+    Session {
+        /// Our number of it.
+        local: u16,
+        /// The server's.
+        remote: u16,
+    },
+    /// LCP is open.
+    Lcp(Lcp),
     /// PPP accepted the user.
     Authenticated,
+    /// It did not; `Down` follows.
+    AuthFailed(AuthFailure),
     /// IPv4 is up.
     Ipv4 {
         /// Our address.
@@ -33,15 +58,17 @@ pub enum Event {
         /// Resolvers.
         dns: Vec<Ipv4Addr>,
     },
-    /// IPv4 is gone, or was refused.
-    NoIpv4,
+    /// IPv4 is gone, or was refused: the state of IPCP says why.
+    NoIpv4(NcpState),
     /// IPv6CP is open: link-local addresses work.
     Ipv6Link {
         /// Our interface identifier.
         interface_id: u64,
+        /// The server's.
+        server_interface_id: u64,
     },
-    /// IPv6 is gone, or was refused.
-    NoIpv6,
+    /// IPv6 is gone, or was refused: the state of IPv6CP says why.
+    NoIpv6(NcpState),
     /// An address was formed from an announced prefix.
     Ipv6Address {
         /// The address.
@@ -65,6 +92,19 @@ pub enum Event {
     Ipv6Dns(Vec<Ipv6Addr>),
     /// The connection is over; nothing comes after this.
     Down(DownReason),
+}
+
+/// What LCP agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lcp {
+    /// Largest information field that the server takes.
+    pub mru: u16,
+    /// How frames to the server may be compressed.
+    pub framing: Framing,
+    /// How we are to authenticate; `None`: not at all.
+    pub auth: Option<AuthMethod>,
+    /// Every way that the server asked for, in order.
+    pub asked: Vec<AuthOption>,
 }
 
 /// Why a connection ended.

@@ -4,12 +4,15 @@
 //! L2TP tunnel as LAC with one session, PPP as the side that authenticates itself, and a host on
 //! the IPv6 link. It does no I/O, reads no clock and draws no randomness but from its seed.
 
+mod call;
 mod client;
 mod config;
 mod event;
+mod plain;
 pub mod profile;
 mod sas;
 
 pub use client::{Client, HEADROOM, Job, JobDone, TAILROOM};
 pub use config::Config;
-pub use event::{DownReason, Event};
+pub use event::{DownReason, Event, Lcp};
+pub use plain::PlainClient;

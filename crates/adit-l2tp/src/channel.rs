@@ -117,6 +117,11 @@ impl Channel {
         self.threshold = self.peer_window;
     }
 
+    /// Messages that the peer takes before it acknowledges one.
+    pub(crate) fn peer_window(&self) -> u16 {
+        self.peer_window
+    }
+
     /// Sends a HELLO, which is only asked for while nothing else waits for the peer.
     pub(crate) fn queue_hello(&mut self, body: Vec<u8>, now: Instant) {
         let alone = self.is_drained();

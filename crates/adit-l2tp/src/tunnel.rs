@@ -212,6 +212,11 @@ impl Tunnel {
         self.remote_id
     }
 
+    /// The peer's receive window, in messages (RFC 2661 4.4.3).
+    pub fn peer_window(&self) -> u16 {
+        self.channel.peer_window()
+    }
+
     /// The state of the control connection.
     pub fn state(&self) -> TunnelState {
         self.state

@@ -43,6 +43,36 @@ impl std::fmt::Display for AuthMethod {
     }
 }
 
+/// What an end asks for with the authentication-protocol option of LCP (RFC 1661 6.2), known here
+/// or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthOption(Vec<u8>);
+
+impl AuthOption {
+    pub(crate) fn new(data: &[u8]) -> Self {
+        Self(data.to_vec())
+    }
+
+    /// The method, if it is one that is spoken here.
+    pub fn method(&self) -> Option<AuthMethod> {
+        AuthMethod::from_option(&self.0)
+    }
+}
+
+impl std::fmt::Display for AuthOption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.method(), self.0.as_slice()) {
+            (Some(method), _) => method.fmt(f),
+            (None, []) => f.write_str("no authentication"),
+            (None, [0xc2, 0x27, ..]) => f.write_str("EAP"),
+            (None, [0xc2, 0x23, 0x80, ..]) => f.write_str("MS-CHAP version 1"),
+            (None, [0xc2, 0x23, algorithm, ..]) => write!(f, "CHAP algorithm {algorithm:#04x}"),
+            (None, [high, low, ..]) => write!(f, "authentication protocol {high:#04x}{low:02x}"),
+            (None, [_]) => f.write_str("an unreadable authentication protocol"),
+        }
+    }
+}
+
 /// LCP echo on an idle link (RFC 1661 5.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo {

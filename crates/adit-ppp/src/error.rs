@@ -1,6 +1,6 @@
 //! What can be wrong with what a peer sends, and why no agreement is reached.
 
-use crate::config::AuthMethod;
+use crate::config::{AuthMethod, AuthOption};
 use crate::frame::FrameError;
 use crate::option::OptionError;
 use crate::packet::PacketError;
@@ -87,17 +87,7 @@ pub enum Failure {
 }
 
 fn auth_text(wanted: &[u8], allowed: &[AuthMethod]) -> String {
-    let wanted = match (AuthMethod::from_option(wanted), wanted) {
-        (Some(method), _) => method.to_string(),
-        (None, []) => "no authentication".to_owned(),
-        (None, [0xc2, 0x27, ..]) => "EAP".to_owned(),
-        (None, [0xc2, 0x23, 0x80, ..]) => "MS-CHAP version 1".to_owned(),
-        (None, [0xc2, 0x23, algorithm, ..]) => format!("CHAP algorithm {algorithm:#04x}"),
-        (None, [high, low, ..]) => {
-            format!("authentication protocol {high:#04x}{low:02x}")
-        }
-        (None, [_]) => "an unreadable authentication protocol".to_owned(),
-    };
+    let wanted = AuthOption::new(wanted);
     let allowed: Vec<_> = allowed.iter().map(AuthMethod::to_string).collect();
     format!(
         "client wants {wanted}; allowed: {}; see ppp.auth",

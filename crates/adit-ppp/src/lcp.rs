@@ -3,7 +3,7 @@
 use adit_wire::Writer;
 
 use crate::automaton::{Context, Judgement, Protocol};
-use crate::config::AuthMethod;
+use crate::config::{AuthMethod, AuthOption};
 use crate::error::Failure;
 use crate::frame::Framing;
 use crate::option::{self, Opt};
@@ -26,6 +26,9 @@ const SMALLEST_MRU: u16 = 576;
 
 /// Configure-Requests with our own magic number after which the link must be a loop.
 const MOST_LOOPS: u32 = 5;
+
+/// Ways to authenticate that are remembered of a server.
+const MOST_ASKED: usize = 8;
 
 /// What the peer has announced.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +70,8 @@ pub(crate) struct Lcp {
     pfc: bool,
     acfc: bool,
     loops: u32,
+    /// Client: what the server has asked for, each once.
+    asked: Vec<AuthOption>,
     peer: Peer,
 }
 
@@ -83,6 +88,7 @@ impl Lcp {
             pfc: true,
             acfc: true,
             loops: 0,
+            asked: Vec::new(),
             peer: Peer::default(),
         }
     }
@@ -94,6 +100,11 @@ impl Lcp {
     /// What the peer has to authenticate with.
     pub(crate) fn auth(&self) -> Option<AuthMethod> {
         self.auth
+    }
+
+    /// What the peer has asked us to authenticate with so far.
+    pub(crate) fn auth_asked(&self) -> &[AuthOption] {
+        &self.asked
     }
 
     /// Our magic number for packets other than Configure-Request; 0 if it was rejected
@@ -136,16 +147,21 @@ impl Lcp {
         Ok(())
     }
 
-    fn judge_auth(&self, judgement: &mut Judgement<'_>, option: Opt<'_>) {
+    fn judge_auth(&mut self, judgement: &mut Judgement<'_>, option: Opt<'_>) {
         // We do not authenticate ourselves to clients: the IPsec PSK and MS-CHAPv2 do that.
         let preferred = self.allowed.first().filter(|_| self.role == Role::Client);
         let Some(preferred) = preferred else {
             judgement.reject(option);
             return;
         };
-        let named = AuthMethod::from_option(option.data);
+        let asked = AuthOption::new(option.data);
+        let named = asked.method();
+        let preferred = preferred.option();
+        if self.asked.len() < MOST_ASKED && !self.asked.contains(&asked) {
+            self.asked.push(asked);
+        }
         if !named.is_some_and(|method| self.allowed.contains(&method)) {
-            judgement.nak(option, preferred.option());
+            judgement.nak(option, preferred);
         }
     }
 

@@ -27,7 +27,8 @@ mod stats;
 pub use auth::{Attempt, Credential, RejectReason, Verdict, Verified};
 pub use automaton::State;
 pub use config::{
-    AuthMethod, ClientConfig, Echo, Ipv4Network, Ipv6Network, Network, Restart, ServerConfig,
+    AuthMethod, AuthOption, ClientConfig, Echo, Ipv4Network, Ipv6Network, Network, Restart,
+    ServerConfig,
 };
 pub use error::{Error, Failure};
 pub use event::{AuthFailure, CloseReason, DownReason, Event, NcpState};

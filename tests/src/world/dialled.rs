@@ -38,9 +38,9 @@ impl Dialled {
                 self.ipv4 = Some(*address);
                 self.dns4.clone_from(dns);
             }
-            Event::NoIpv4 => self.ipv4 = None,
+            Event::NoIpv4(_) => self.ipv4 = None,
             Event::Ipv6Address { address, .. } => self.ipv6 = Some(*address),
-            Event::NoIpv6 => self.ipv6 = None,
+            Event::NoIpv6(_) => self.ipv6 = None,
             Event::Ipv6Router { address } => self.router = Some(*address),
             Event::Mtu(mtu) => self.mtu = Some(*mtu),
             Event::Ipv6Dns(dns) => self.dns6.clone_from(dns),

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use adit_ike::{CloseReason, IkeSa, Phase1, Role, Selector};
-use adit_l2tp::Tunnel;
 use adit_wire::Path;
 use adit_wire::ip::protocol;
 
@@ -97,10 +96,13 @@ impl Client {
                 self.events.push_back(Event::Sa {
                     suite: child.suite,
                     encapsulated: child.encapsulated,
+                    pfs: self.config.ike.pfs,
+                    lifetime: child.lifetime_seconds,
+                    kilobytes: child.lifetime_kilobytes,
                 });
-                if self.tunnel.is_none() && !self.closing {
-                    let id = self.nonzero_u16();
-                    self.tunnel = Some(Tunnel::initiate(&self.config.l2tp, id, now, &mut self.rng));
+                if !self.call.is_started() && !self.closing {
+                    let link_mtu = self.link_mtu();
+                    self.call.start(link_mtu, now, &mut self.rng);
                 }
             }
             Ike::ChildConfirmed { inbound_spi } => self.sas.confirm(inbound_spi),

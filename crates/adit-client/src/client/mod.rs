@@ -1,7 +1,6 @@
 //! The connection: one layer after the other, each started by the one below it.
 
 mod ike;
-mod session;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -10,12 +9,10 @@ use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
 use adit_ike::{IdValue, IkeSa};
-use adit_l2tp::Tunnel;
-use adit_link::{Handled, Host, HostEvent};
-use adit_ppp::Link;
-use adit_wire::ip::{Family, IpHeader};
+use adit_link::mtu::Encapsulation;
 use adit_wire::{Channel, PacketBuf, Path, Transmit, udp};
 
+use crate::call::{Call, Told};
 use crate::config::Config;
 use crate::event::{DownReason, Event};
 use crate::sas::Sas;
@@ -83,11 +80,9 @@ pub struct Client {
     encapsulate: bool,
     /// Whether keepalives are due: we are behind a NAT.
     keepalive_at: Option<Instant>,
-    tunnel: Option<Tunnel>,
-    /// The session's ids, ours and the server's.
-    session: Option<(u16, u16)>,
-    ppp: Option<Link>,
-    host: Option<Host>,
+    call: Call,
+    /// Why the call failed, while the SAs are being deleted.
+    failure: Option<DownReason>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     down: bool,
@@ -109,6 +104,8 @@ impl Client {
             &mut rng,
         );
         let mut client = Self {
+            call: Call::new(&config),
+            failure: None,
             config,
             rng,
             ike,
@@ -122,10 +119,6 @@ impl Client {
             rekey_not_before: None,
             encapsulate: false,
             keepalive_at: None,
-            tunnel: None,
-            session: None,
-            ppp: None,
-            host: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             down: false,
@@ -164,73 +157,15 @@ impl Client {
     fn handle_esp(&mut self, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
         let message = self.sas.open(packet, self.config.inner_port)?;
         self.ike.note_peer_alive(now);
-        match adit_l2tp::decode(packet.get(message.clone())?).ok()? {
-            adit_l2tp::Packet::Control(_) => {
-                let tunnel = self.tunnel.as_mut()?;
-                let bytes = packet.get(message)?;
-                let _ = tunnel.handle_datagram(bytes, now, &mut self.rng);
-                None
-            }
-            adit_l2tp::Packet::Data(data) => {
-                let (local, _) = self.session?;
-                let tunnel = self.tunnel.as_mut()?;
-                if data.tunnel != tunnel.local_id() || data.session != local {
-                    return None;
-                }
-                tunnel.note_data(now);
-                let frame = message.start + data.payload.start..message.start + data.payload.end;
-                self.handle_frame(packet, frame, now)
-            }
-        }
-    }
-
-    fn handle_frame(
-        &mut self,
-        packet: &[u8],
-        frame: Range<usize>,
-        now: Instant,
-    ) -> Option<Range<usize>> {
-        let ppp = self.ppp.as_mut()?;
-        ppp.note_data(now);
-        let bytes = packet.get(frame.clone())?;
-        let (protocol, header_len) = adit_ppp::split(bytes).ok()?;
-        let open = match protocol {
-            adit_ppp::protocol::IPV4 => ppp.ipv4_open(),
-            adit_ppp::protocol::IPV6 => ppp.ipv6_open(),
-            _ => {
-                let _ = ppp.handle_frame(bytes, now, &mut self.rng);
-                return None;
-            }
-        };
-        if !open {
-            return None;
-        }
-        let start = frame.start + header_len;
-        let inner = packet.get(start..frame.end)?;
-        let header = IpHeader::parse(inner).ok()?;
-        if header.family() == Family::V6
-            && let Some(host) = &mut self.host
-            && let Ok(Handled::Consumed) = host.handle_packet(inner, &header, now, &mut self.rng)
-        {
-            return None;
-        }
-        Some(start..start + header.end)
+        self.call
+            .handle_message(packet, message, now, &mut self.rng)
     }
 
     /// Takes an IP packet with [`HEADROOM`] before and [`TAILROOM`] after it. If the family is up,
     /// it is a sealed datagram afterwards, and the path to send it on is returned.
     pub fn handle_tun(&mut self, packet: &mut PacketBuf) -> Option<Path> {
-        let header = IpHeader::parse(packet.as_slice()).ok()?;
-        let ppp = self.ppp.as_ref()?;
-        let (open, protocol) = match header.family() {
-            Family::V4 => (ppp.ipv4_open(), adit_ppp::protocol::IPV4),
-            Family::V6 => (ppp.ipv6_open(), adit_ppp::protocol::IPV6),
-        };
-        if !open {
-            return None;
-        }
-        adit_ppp::prepend_header(packet, protocol, ppp.framing()).ok()?;
-        self.send_frame(packet)
+        self.call.wrap_ip(packet)?;
+        self.seal(packet)
     }
 
     /// Does what is due at `now`.
@@ -242,15 +177,7 @@ impl Client {
             ike.handle_timeout(now, &mut self.rng);
         }
         self.rekey_sas(now);
-        if let Some(tunnel) = &mut self.tunnel {
-            tunnel.handle_timeout(now, &mut self.rng);
-        }
-        if let Some(ppp) = &mut self.ppp {
-            ppp.handle_timeout(now, &mut self.rng);
-        }
-        if let Some(host) = &mut self.host {
-            host.handle_timeout(now, &mut self.rng);
-        }
+        self.call.handle_timeout(now, &mut self.rng);
         if self.keepalive_at.is_some_and(|at| now >= at) {
             self.keepalive_at = Some(now + self.config.ike.keepalive.max(Duration::from_secs(1)));
             self.transmits.push_back(Transmit {
@@ -273,9 +200,7 @@ impl Client {
             self.rekey_at(),
             self.retry_ike_at,
             self.sas.retirement(),
-            self.tunnel.as_ref().and_then(Tunnel::poll_timeout),
-            self.ppp.as_ref().and_then(Link::poll_timeout),
-            self.host.as_ref().and_then(Host::poll_timeout),
+            self.call.poll_timeout(),
             self.keepalive_at,
         ]
         .into_iter()
@@ -318,39 +243,31 @@ impl Client {
 
     /// The server's numbers of the tunnel and the session, once there are both.
     pub fn l2tp_ids(&self) -> Option<(u16, u16)> {
-        let (_, remote_session) = self.session?;
-        Some((self.tunnel.as_ref()?.remote_id()?, remote_session))
+        self.call.l2tp_ids()
     }
 
     /// Sends any bytes as an L2TP message inside the SA: to try a server with what no real client
     /// would send.
     pub fn inject_l2tp(&mut self, message: &[u8]) {
-        self.send(message, false);
+        self.send(PacketBuf::from_slice(HEADROOM, message, TAILROOM));
     }
 
     /// Sends any bytes as a PPP frame of the session, likewise.
     pub fn inject_frame(&mut self, frame: &[u8]) {
-        self.send(frame, true);
+        let mut packet = PacketBuf::from_slice(HEADROOM, frame, TAILROOM);
+        if self.call.wrap_frame(&mut packet).is_some() {
+            self.send(packet);
+        }
     }
 
     /// Ends the connection as built-in clients do: PPP Terminate-Request, CDN and StopCCN, then
     /// Deletes. [`Event::Down`] tells when everything has been said.
     pub fn close(&mut self, now: Instant) {
         self.closing = true;
-        if let Some(ppp) = &mut self.ppp {
-            ppp.close(adit_ppp::CloseReason::Administrative, now, &mut self.rng);
-        } else if let Some(tunnel) = &mut self.tunnel {
-            tunnel.close(adit_l2tp::Stop::shutting_down(), now);
-        } else {
-            self.ike.close(now, &mut self.rng);
+        if !self.call.close(now, &mut self.rng) {
+            self.hang_up(now);
         }
         self.drive(now);
-    }
-
-    fn send_frame(&mut self, packet: &mut PacketBuf) -> Option<Path> {
-        let (remote_tunnel, remote_session) = self.l2tp_ids()?;
-        adit_l2tp::prepend_data_header(packet, remote_tunnel, remote_session).ok()?;
-        self.seal(packet)
     }
 
     fn seal(&mut self, packet: &mut PacketBuf) -> Option<Path> {
@@ -358,19 +275,31 @@ impl Client {
         self.sas.seal(packet, self.config.inner_port, path)
     }
 
-    fn send(&mut self, message: &[u8], framed: bool) {
-        let mut packet = PacketBuf::from_slice(HEADROOM, message, TAILROOM);
-        let path = if framed {
-            self.send_frame(&mut packet)
-        } else {
-            self.seal(&mut packet)
-        };
-        if let Some(path) = path {
+    fn send(&mut self, mut packet: PacketBuf) {
+        if let Some(path) = self.seal(&mut packet) {
             self.transmits.push_back(Transmit {
                 path,
                 payload: packet.as_slice().to_vec(),
             });
         }
+    }
+
+    /// The largest inner packet that the path carries in one outer packet, for any suite that may
+    /// have been chosen.
+    fn link_mtu(&self) -> u16 {
+        let outer = self.config.outer_family();
+        let suites = self.config.ike.esp.iter();
+        let mtus = suites.map(|suite| {
+            let encapsulation = Encapsulation {
+                outer,
+                udp: self.encapsulate,
+                suite: *suite,
+                ppp_header: adit_ppp::HEADER_LEN,
+                l2tp_header: adit_l2tp::DATA_HEADER_LEN,
+            };
+            encapsulation.link_mtu(self.config.path_mtu)
+        });
+        mtus.min().unwrap_or(1280)
     }
 
     /// Takes everything that the layers have to say, from the lowest up, until all are silent.
@@ -384,20 +313,8 @@ impl Client {
             self.transmits.push_back(marked(transmit));
             return true;
         }
-        if let Some(message) = self.tunnel.as_mut().and_then(Tunnel::poll_transmit) {
-            self.send(&message, false);
-            return true;
-        }
-        if let Some(frame) = self.ppp.as_mut().and_then(Link::poll_transmit) {
-            self.send(&frame, true);
-            return true;
-        }
-        if let Some(packet) = self.host.as_mut().and_then(Host::poll_transmit) {
-            let mut buf = PacketBuf::from_slice(HEADROOM, &packet, TAILROOM);
-            if let Some(path) = self.handle_tun(&mut buf) {
-                let payload = buf.as_slice().to_vec();
-                self.transmits.push_back(Transmit { path, payload });
-            }
+        if let Some(packet) = self.call.poll_message() {
+            self.send(packet);
             return true;
         }
         if let Some(event) = self.ike.poll_event() {
@@ -412,30 +329,24 @@ impl Client {
             self.other_ike_event(index, event, now);
             return true;
         }
-        if let Some(event) = self.tunnel.as_mut().and_then(Tunnel::poll_event) {
-            self.tunnel_event(event, now);
-            return true;
+        if !self.call.step(now, &mut self.rng) {
+            return false;
         }
-        if let Some(event) = self.ppp.as_mut().and_then(Link::poll_event) {
-            self.ppp_event(event, now);
-            return true;
+        while let Some(told) = self.call.poll_told() {
+            self.told(told, now);
         }
-        if let Some(event) = self.host.as_mut().and_then(Host::poll_event) {
-            self.events.push_back(match event {
-                HostEvent::Address { address, prefix } => Event::Ipv6Address { address, prefix },
-                HostEvent::AddressExpired { address } => Event::Ipv6AddressExpired { address },
-                HostEvent::DefaultRouter { address, .. } => Event::Ipv6Router { address },
-                HostEvent::Mtu(mtu) => Event::Mtu(mtu),
-                HostEvent::Dns(dns) => Event::Ipv6Dns(dns),
-            });
-            return true;
+        true
+    }
+
+    fn told(&mut self, told: Told, now: Instant) {
+        match told {
+            Told::Event(event) => self.events.push_back(event),
+            Told::Failed(reason) | Told::Ended(reason) => {
+                self.closing = true;
+                self.failure = Some(reason);
+                self.hang_up(now);
+            }
         }
-        if self.tunnel.as_ref().is_some_and(Tunnel::is_closed) {
-            self.tunnel = None;
-            self.hang_up(now);
-            return true;
-        }
-        false
     }
 
     fn go_down(&mut self, reason: DownReason) {
@@ -446,6 +357,8 @@ impl Client {
             }
         }
         self.down = true;
+        let failure = self.failure.take().or_else(|| self.call.failure());
+        let reason = failure.unwrap_or(reason);
         self.events.push_back(Event::Down(reason));
     }
 }

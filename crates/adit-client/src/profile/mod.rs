@@ -9,7 +9,7 @@ mod chromeos;
 mod network_manager;
 mod racoon;
 mod transforms;
-mod vendor;
+pub(crate) mod vendor;
 mod windows10;
 mod windows7;
 
@@ -83,15 +83,7 @@ impl Profile {
 
     /// Makes a configuration that of this client. Key, identity, user and addresses stay.
     pub fn apply(&self, config: &mut Config) {
-        let ike = Arc::make_mut(&mut config.ike);
-        ike.phase1 = self.manner.phase1_proposals();
-        ike.esp = self.manner.esp_suites();
-        ike.pfs = None;
-        ike.phase1_lifetime = self.phase1_lifetime;
-        ike.esp_lifetime = self.esp_lifetime;
-        ike.dpd = None;
-        ike.force_encapsulation = false;
-        ike.manner = self.manner;
+        self.apply_ike(Arc::make_mut(&mut config.ike));
         let l2tp = Arc::make_mut(&mut config.l2tp);
         self.host_name.clone_into(&mut l2tp.host_name);
         self.vendor_name.clone_into(&mut l2tp.vendor_name);
@@ -103,6 +95,18 @@ impl Profile {
         config.inner_port = self.inner_port;
         config.refuse_server_behind_nat = self.refuses_server_behind_nat;
         config.selector_port = self.selector_port;
+    }
+
+    /// The part of it that is about IKE.
+    pub fn apply_ike(&self, ike: &mut adit_ike::Config) {
+        ike.phase1 = self.manner.phase1_proposals();
+        ike.esp = self.manner.esp_suites();
+        ike.pfs = None;
+        ike.phase1_lifetime = self.phase1_lifetime;
+        ike.esp_lifetime = self.esp_lifetime;
+        ike.dpd = None;
+        ike.force_encapsulation = false;
+        ike.manner = self.manner;
     }
 }
 

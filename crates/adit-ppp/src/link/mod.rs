@@ -13,7 +13,7 @@ use adit_crypto::Rng;
 
 use crate::auth::{ClientAuth, ServerAuth, Verdict};
 use crate::automaton::{Automaton, Input, Signal, State};
-use crate::config::{ClientConfig, ServerConfig};
+use crate::config::{AuthMethod, AuthOption, ClientConfig, ServerConfig};
 use crate::echo::{Due, Watch};
 use crate::error::{Error, Failure};
 use crate::event::{AuthFailure, CloseReason, DownReason, Event, NcpState};
@@ -280,6 +280,18 @@ impl Link {
     /// Largest information field that the peer takes: 1500 before LCP is open, and never more.
     pub fn peer_mru(&self) -> u16 {
         self.peer_mru
+    }
+
+    /// Client: how the server wants us to authenticate; `None` before LCP is open, and where it
+    /// does not.
+    pub fn auth_method(&self) -> Option<AuthMethod> {
+        let peer = self.lcp.protocol.peer();
+        peer.auth.filter(|_| self.lcp.is_open())
+    }
+
+    /// Client: every way to authenticate that the server has asked for, the first few.
+    pub fn auth_asked(&self) -> &[AuthOption] {
+        self.lcp.protocol.auth_asked()
     }
 
     /// State of LCP.
