@@ -171,3 +171,52 @@ fn a_packet_in_the_other_kind_is_read_and_moves_nothing() {
         assert_eq!(world.server.stats().endpoint_moved, 0);
     }
 }
+
+#[test]
+fn where_protocol_50_is_stopped_the_second_attempt_gets_through() {
+    for (seed, address, neighbour) in [
+        (67, setup::address(0), setup::address(1)),
+        (68, v6(), "2001:db8:1:2::8".parse().unwrap()),
+    ] {
+        let mut config = unforced(seed);
+        config.users = setup::users(3);
+        let mut world = World::new(config);
+        world.drop_if = Some(Box::new(|datagram| datagram.to.port() == 0));
+        let id = world.dial(setup::client("user0"), address, None, true);
+        assert!(
+            world.run_until_echoes(&[id], 3 * MINUTE),
+            "{:?}",
+            world.server.stats()
+        );
+        assert_eq!(world.state(id).dials, 2, "{:?}", world.state(id));
+        assert_eq!(world.server.stats().esp_native_blocked, 1);
+        let udp = |world: &World, user: &str| {
+            let sessions = world.server.sessions(world.now());
+            let info = sessions
+                .iter()
+                .find(|info| info.user.as_deref() == Some(user));
+            info.expect("a session").encapsulation == "udp"
+        };
+        assert!(udp(&world, "user0"));
+
+        // Its neighbours learn from it, others do not have to.
+        world.drop_if = None;
+        let near = world.dial(setup::client("user1"), neighbour, None, false);
+        let far = world.dial(
+            setup::client("user2"),
+            "192.0.2.7".parse().unwrap(),
+            None,
+            false,
+        );
+        assert!(world.run_until_echoes(&[near, far], MINUTE));
+        assert!(udp(&world, "user1") && !udp(&world, "user2"));
+
+        // After an hour protocol 50 is tried again.
+        world.hang_up(near);
+        world.run_for(61 * MINUTE);
+        world.boot(near);
+        assert!(world.run_until_echoes(&[near], MINUTE));
+        assert!(!udp(&world, "user1"));
+        assert_eq!(world.server.stats().esp_native_blocked, 1);
+    }
+}

@@ -72,6 +72,8 @@ counters! {
     esp_expired,
     /// Authentic ESP packets that hold something other than UDP to port 1701.
     esp_foreign,
+    /// Clients whose ESP never came as IP protocol 50 though their IKE worked.
+    esp_native_blocked,
     /// Times a peer's address or port moved after an authentic packet.
     endpoint_moved,
     /// L2TP messages that could not be decoded.

@@ -36,6 +36,8 @@ pub(super) struct GroupState {
     pub(super) spis: Vec<u32>,
     pub(super) tunnels: Vec<u16>,
     pub(super) rekey: Rekey,
+    /// Until when the first packet on native SAs is awaited.
+    pub(super) native_awaited: Option<Instant>,
     /// When the last SA went.
     empty_since: Option<Instant>,
     /// When the last tunnel went, or the group was made.
@@ -202,6 +204,7 @@ impl Server {
                 spis: Vec::new(),
                 tunnels: Vec::new(),
                 rekey: Rekey::default(),
+                native_awaited: None,
                 empty_since: None,
                 idle_since: now,
             },
@@ -256,7 +259,8 @@ impl Server {
         let rekey = state
             .rekey
             .deadline(soft.and_then(|spi| self.plane.soft_expiry(*spi)));
-        let deadline = [state.ends_at(), expiry, rekey].into_iter().flatten().min();
+        let due = [state.ends_at(), expiry, rekey, state.native_awaited];
+        let deadline = due.into_iter().flatten().min();
         self.timers.set(TimerKey::Group(group), deadline);
     }
 
@@ -269,6 +273,7 @@ impl Server {
     }
 
     pub(super) fn group_timeout(&mut self, group: GroupKey, now: Instant) {
+        self.native_timeout(group, now);
         let Some(state) = self.groups.get(&group) else {
             return;
         };

@@ -10,10 +10,10 @@ use super::ike::IkeKey;
 
 /// What counts as one source: a /24 of IPv4, a /48 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Network(u128);
+pub(super) struct Network(u128);
 
 impl Network {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address {
             // Mapped, so that no IPv6 network equals an IPv4 one.
             IpAddr::V4(address) => Self(u128::from(address.to_ipv6_mapped()) >> 8),

@@ -79,8 +79,13 @@ impl Server {
             self.plane.stats.ike_busy += 1;
             return;
         }
+        let config = if self.is_native_blocked(source, now) {
+            &self.forced_ike
+        } else {
+            &self.config.ike
+        };
         let accepted = IkeSa::accept(
-            &self.config.ike,
+            config,
             &self.config.credentials,
             path,
             message,
@@ -184,7 +189,10 @@ impl Server {
             }
             Event::ChildRequested { id, offer } => self.child_requested(key, id, &offer, now),
             Event::ChildEstablished(child) => self.child_established(key, &child, now),
-            Event::ChildConfirmed { inbound_spi } => self.plane.confirm(inbound_spi),
+            Event::ChildConfirmed { inbound_spi } => {
+                self.plane.confirm(inbound_spi);
+                self.await_native(inbound_spi, now);
+            }
             Event::ChildFailed {
                 inbound_spi: Some(spi),
                 reason,

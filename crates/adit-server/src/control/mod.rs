@@ -8,6 +8,7 @@ mod budget;
 mod group;
 mod half_open;
 mod ike;
+mod native;
 mod peer;
 mod pools;
 mod rekey;
@@ -19,6 +20,7 @@ mod tunnel;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
@@ -38,6 +40,7 @@ use budget::Budget;
 use group::GroupState;
 use half_open::HalfOpen;
 use ike::{IkeEntry, IkeKey};
+use native::Blocked;
 use peer::{Peer, PeerKey};
 use pools::Pools;
 use session::Session;
@@ -111,6 +114,9 @@ pub struct Server {
     /// By the peer's cookie and address, for repeated first messages.
     by_first: HashMap<([u8; 8], SocketAddr), IkeKey>,
     half_open: HalfOpen,
+    /// The phase 1 policy with ESP in UDP for all, and where it is needed.
+    forced_ike: Arc<adit_ike::Config>,
+    blocked: Blocked,
     /// Computations handed out and not yet returned.
     pending_jobs: usize,
     peers: Slab<Peer>,
@@ -121,7 +127,7 @@ pub struct Server {
     by_id: HashMap<SessionId, SessionKey>,
     next_session: u64,
     pools: Pools,
-    ppp_configs: HashMap<u16, std::sync::Arc<adit_ppp::ServerConfig>>,
+    ppp_configs: HashMap<u16, Arc<adit_ppp::ServerConfig>>,
     transmits: VecDeque<Transmit>,
     to_tun: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
@@ -148,6 +154,11 @@ impl Server {
             by_started: HashMap::new(),
             by_first: HashMap::new(),
             half_open: HalfOpen::default(),
+            forced_ike: Arc::new(adit_ike::Config {
+                force_encapsulation: true,
+                ..adit_ike::Config::clone(&config.ike)
+            }),
+            blocked: Blocked::default(),
             pending_jobs: 0,
             peers: Slab::new(),
             by_identity: HashMap::new(),

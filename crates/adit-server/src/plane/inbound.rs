@@ -87,6 +87,7 @@ impl Plane {
         let outbound_spi = entry.outbound_spi;
         let own_kind = entry.native == (path.channel == Channel::Esp);
         let state = self.groups.get_mut(group.0)?;
+        state.heard = true;
         if learnt.first_on.is_some() {
             state.confirm(outbound_spi);
         }

@@ -66,6 +66,8 @@ struct Outbounds {
 struct Group {
     /// The way of ESP in UDP; that of native ESP has the same addresses.
     path: Path,
+    /// Whether any authentic packet has come.
+    heard: bool,
     /// Oldest first.
     outbound: Vec<Outbounds>,
 }
@@ -130,6 +132,7 @@ impl Plane {
     pub(crate) fn add_group(&mut self, path: Path) -> GroupKey {
         GroupKey(self.groups.insert(Group {
             path,
+            heard: false,
             outbound: Vec::new(),
         }))
     }
@@ -195,6 +198,17 @@ impl Plane {
         {
             group.confirm(inbound.outbound_spi);
         }
+    }
+
+    /// The group of a native SA pair, if nothing has come through the group yet.
+    pub(crate) fn silent_native(&self, inbound_spi: u32) -> Option<GroupKey> {
+        let inbound = self.inbound.get(&inbound_spi)?;
+        (inbound.native && !self.was_heard(inbound.group)).then_some(inbound.group)
+    }
+
+    /// Whether any authentic packet of the group has come.
+    pub(crate) fn was_heard(&self, key: GroupKey) -> bool {
+        self.groups.get(key.0).is_some_and(|group| group.heard)
     }
 
     /// Forgets the SA pair of `inbound_spi`.
