@@ -76,6 +76,7 @@ pub fn client(user: &str) -> adit_client::Config {
         selector_port: None,
         selector_address: None,
         rekey_ike: true,
+        ending: adit_client::Ending::default(),
         refuse_server_behind_nat: false,
         nat_t_local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4500),
         path_mtu: 1500,

@@ -14,7 +14,7 @@ use adit_wire::PacketBuf;
 use adit_wire::ip::{Family, IpHeader};
 
 use crate::client::{HEADROOM, TAILROOM};
-use crate::config::Config;
+use crate::config::{Config, Ending};
 use crate::event::{DownReason, Event, Lcp};
 
 /// What a call tells the client that carries it.
@@ -37,6 +37,7 @@ pub(crate) struct Call {
     ppp: Option<Link>,
     host: Option<Host>,
     told: VecDeque<Told>,
+    goodbye: Ending,
     /// Why it is being ended, once it is.
     ending: Option<DownReason>,
 }
@@ -52,6 +53,7 @@ impl Call {
             ppp: None,
             host: None,
             told: VecDeque::new(),
+            goodbye: config.ending,
             ending: None,
         }
     }
@@ -224,10 +226,10 @@ impl Call {
         self.told.pop_front()
     }
 
-    /// Terminate-Request, then CDN and StopCCN. `false` if there is nothing to end.
+    /// Terminate-Request, if it is said at all, then CDN and StopCCN. `false` if there is nothing to end.
     pub(crate) fn close(&mut self, now: Instant, rng: &mut Rng) -> bool {
         self.ending.get_or_insert(DownReason::Closed);
-        if let Some(ppp) = &mut self.ppp {
+        if let Some(ppp) = self.ppp.as_mut().filter(|_| self.goodbye.ppp) {
             ppp.close(adit_ppp::CloseReason::Administrative, now, rng);
         } else {
             self.close_tunnel(now);
@@ -243,7 +245,11 @@ impl Call {
 
     fn close_tunnel(&mut self, now: Instant) {
         if let Some(tunnel) = &mut self.tunnel {
-            tunnel.close(adit_l2tp::Stop::shutting_down(), now);
+            let stop = adit_l2tp::Stop {
+                result: self.goodbye.stop,
+                ..adit_l2tp::Stop::shutting_down()
+            };
+            tunnel.close(stop, now);
         }
     }
 

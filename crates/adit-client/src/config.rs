@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use adit_ike::Opening;
 use adit_wire::ip::Family;
@@ -33,10 +34,33 @@ pub struct Config {
     pub rekey_ike: bool,
     /// Whether it refuses a server that phase 1 says is behind a NAT, as Windows does.
     pub refuse_server_behind_nat: bool,
+    /// How it ends a connection.
+    pub ending: Ending,
     /// The address and port that NAT-T traffic leaves from (4500 for most clients).
     pub nat_t_local: SocketAddr,
     /// The largest outer packet that reaches the server, in bytes of IP.
     pub path_mtu: u16,
+}
+
+/// How a client says good-bye. Deletes for the ESP SAs and the ISAKMP SA end it always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// Whether PPP is ended first, by Terminate-Request.
+    pub ppp: bool,
+    /// The result code of StopCCN (RFC 2661 section 4.4.2).
+    pub stop: u16,
+    /// How long after that the Deletes come.
+    pub pause: Duration,
+}
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self {
+            ppp: true,
+            stop: 6,
+            pause: Duration::ZERO,
+        }
+    }
 }
 
 impl Config {

@@ -13,6 +13,6 @@ pub mod profile;
 mod sas;
 
 pub use client::{Client, HEADROOM, Job, JobDone, TAILROOM};
-pub use config::Config;
+pub use config::{Config, Ending};
 pub use event::{DownReason, Event, Lcp};
 pub use plain::PlainClient;

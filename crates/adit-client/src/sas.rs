@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use adit_crypto::{KeyLength, Rng};
-use adit_esp::{InboundSa, Lifetime, OutboundSa};
+use adit_esp::{Expiry, InboundSa, Lifetime, OutboundSa};
 use adit_ike::Child;
 use adit_wire::ip::protocol;
 use adit_wire::udp::{self, UdpHeader};
@@ -31,6 +31,10 @@ struct Pair {
 pub(crate) struct Sas {
     /// Oldest first.
     pairs: Vec<Pair>,
+    /// Inbound SPIs of the pairs that a Quick Mode of ours under way is to replace.
+    replaces: Vec<u32>,
+    /// Since when the newest has carried enough to be replaced.
+    worn: Option<Instant>,
     /// Inbound SPIs of replaced SAs, with when they go.
     retired: Vec<(u32, Instant)>,
 }
@@ -64,6 +68,7 @@ impl Sas {
             now,
             rng,
         )?;
+        self.worn = None;
         self.pairs.push(Pair {
             inbound,
             outbound,
@@ -90,7 +95,18 @@ impl Sas {
 
     /// When the newest SA wants to be replaced.
     pub(crate) fn soft_expiry(&self) -> Option<Instant> {
-        self.pairs.last()?.outbound.expires_at().0
+        let by_time = self.pairs.last()?.outbound.expires_at().0;
+        [by_time, self.worn].into_iter().flatten().min()
+    }
+
+    /// Looks whether the newest SA has carried enough bytes to be replaced.
+    pub(crate) fn note_wear(&mut self, now: Instant) {
+        let soft = self.pairs.last().is_some_and(|pair| {
+            pair.inbound.expiry(now) != Expiry::Alive || pair.outbound.expiry(now) != Expiry::Alive
+        });
+        if soft && self.worn.is_none() {
+            self.worn = Some(now);
+        }
     }
 
     /// When the next replaced SA goes.
@@ -98,10 +114,14 @@ impl Sas {
         self.retired.iter().map(|(_, at)| *at).min()
     }
 
-    /// The newest SA replaces the others.
-    pub(crate) fn retire_older(&mut self, now: Instant) {
-        let older = self.pairs.iter().rev().skip(1);
-        for spi in older.map(|pair| pair.inbound.spi()) {
+    /// A Quick Mode of ours is about to replace what is there now.
+    pub(crate) fn begin_replacing(&mut self) {
+        self.replaces = self.inbound_spis();
+    }
+
+    /// It has. What the server started meanwhile is in nobody's place and stays.
+    pub(crate) fn retire_replaced(&mut self, now: Instant) {
+        for spi in std::mem::take(&mut self.replaces) {
             if self.retired.iter().all(|(retired, _)| *retired != spi) {
                 self.retired.push((spi, now + OVERLAP));
             }

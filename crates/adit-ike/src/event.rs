@@ -84,6 +84,19 @@ pub struct ChildOffer {
     pub nat_oa_remote: Option<IpAddr>,
 }
 
+/// The pair of ESP SAs that a Quick Mode of ours asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildRequest {
+    /// Our end of the traffic.
+    pub local: Selector,
+    /// The peer's end.
+    pub remote: Selector,
+    /// Whether ESP is to travel in UDP.
+    pub encapsulated: bool,
+    /// The only algorithms that are offered; `None`: all that are allowed.
+    pub suite: Option<EspSuite>,
+}
+
 /// A pair of ESP SAs.
 #[derive(Clone, Debug)]
 pub struct Child {

@@ -39,7 +39,9 @@ pub use codec::{DecodeError, FragmentError, Header, IdValue, Selector, parse_hea
 pub use config::{Config, Dpd, Phase1Proposal, Retransmit, SaLifetime};
 pub use credentials::{Credentials, MAX_PSKS, PreSharedKey, Psk};
 pub use error::{Error, Refusal, RefusalReason};
-pub use event::{Child, ChildFailure, ChildId, ChildOffer, CloseReason, Event, Keymat, Phase1};
+pub use event::{
+    Child, ChildFailure, ChildId, ChildOffer, ChildRequest, CloseReason, Event, Keymat, Phase1,
+};
 pub use job::{Job, JobDone};
 pub use machine::{IkeSa, Mode, Opening, Role};
 pub use manner::{

@@ -163,7 +163,7 @@ impl IkeSa {
             negotiation.known_as = known_as;
             if let Some(established) = &old.established {
                 negotiation.identity = established.identity.clone();
-                negotiation.client = established.client;
+                negotiation.client = Some(established.client);
             }
         }
         self

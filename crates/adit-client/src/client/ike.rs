@@ -91,7 +91,7 @@ impl Client {
                 }
                 if self.rekeying == Some(child.inbound_spi) {
                     self.rekeying = None;
-                    self.sas.retire_older(now);
+                    self.sas.retire_replaced(now);
                 }
                 self.events.push_back(Event::Sa {
                     suite: child.suite,
@@ -180,6 +180,7 @@ impl Client {
         }
         if self.rekey_at().is_some_and(|at| now >= at) {
             if self.ike.is_established() {
+                self.sas.begin_replacing();
                 self.rekeying = Some(self.start_quick_mode(now));
             } else {
                 self.rekey_ike(now);
@@ -302,8 +303,11 @@ impl Client {
         }
     }
 
-    /// L2TP has ended: Deletes for the SAs, ESP first.
+    /// L2TP has ended: Deletes for the SAs, ESP first, when it is time.
     pub(super) fn hang_up(&mut self, now: Instant) {
+        if self.hang_up_at.take_if(|at| now >= *at).is_none() {
+            return;
+        }
         for spi in self.sas.inbound_spis() {
             self.ike.delete_child(spi, now, &mut self.rng);
         }

@@ -71,6 +71,8 @@ pub struct Client {
     /// Phase 1 exchanges in a row, to replace one, that came to nothing.
     unanswered: u32,
     retry_ike_at: Option<Instant>,
+    /// When Deletes end it, after L2TP.
+    hang_up_at: Option<Instant>,
     /// Where it was dialled, for a phase 1 that finds no answer where the last one moved to.
     first_path: Path,
     /// The inbound SPI of a Quick Mode that is to replace the newest SA.
@@ -114,6 +116,7 @@ impl Client {
             replaced: None,
             unanswered: 0,
             retry_ike_at: None,
+            hang_up_at: None,
             first_path: path,
             rekeying: None,
             rekey_not_before: None,
@@ -156,6 +159,7 @@ impl Client {
 
     fn handle_esp(&mut self, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
         let message = self.sas.open(packet, self.config.inner_port)?;
+        self.sas.note_wear(now);
         self.ike.note_peer_alive(now);
         self.call
             .handle_message(packet, message, now, &mut self.rng)
@@ -176,7 +180,9 @@ impl Client {
         for ike in std::iter::once(&mut self.ike).chain(&mut self.other_ikes) {
             ike.handle_timeout(now, &mut self.rng);
         }
+        self.sas.note_wear(now);
         self.rekey_sas(now);
+        self.hang_up(now);
         self.call.handle_timeout(now, &mut self.rng);
         if self.keepalive_at.is_some_and(|at| now >= at) {
             self.keepalive_at = Some(now + self.config.ike.keepalive.max(Duration::from_secs(1)));
@@ -199,6 +205,7 @@ impl Client {
             others,
             self.rekey_at(),
             self.retry_ike_at,
+            self.hang_up_at,
             self.sas.retirement(),
             self.call.poll_timeout(),
             self.keepalive_at,
@@ -265,6 +272,7 @@ impl Client {
     pub fn close(&mut self, now: Instant) {
         self.closing = true;
         if !self.call.close(now, &mut self.rng) {
+            self.hang_up_at = Some(now);
             self.hang_up(now);
         }
         self.drive(now);
@@ -339,10 +347,15 @@ impl Client {
     }
 
     fn told(&mut self, told: Told, now: Instant) {
+        let pause = match told {
+            Told::Ended(_) => self.config.ending.pause,
+            _ => Duration::ZERO,
+        };
         match told {
             Told::Event(event) => self.events.push_back(event),
             Told::Failed(reason) | Told::Ended(reason) => {
                 self.closing = true;
+                self.hang_up_at = Some(now + pause);
                 self.failure = Some(reason);
                 self.hang_up(now);
             }

@@ -10,6 +10,7 @@ use super::transforms::{
     Modp1024, Sha1, Sha2_256, TripleDes, esp, ike,
 };
 use super::{Profile, hours, timed, vendor};
+use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
     ike(Aes256, Sha2_256, Modp1024),
@@ -71,6 +72,11 @@ pub const ANDROID: Profile = Profile {
     vendor_name: "",
     receive_window: 1,
     hello_idle: Duration::ZERO,
+    ending: Ending {
+        ppp: false,
+        stop: 6,
+        pause: Duration::ZERO,
+    },
     mru: 1270,
     echo: None,
     ipv6: false,

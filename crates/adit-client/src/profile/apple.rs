@@ -10,6 +10,7 @@ use super::transforms::{
     Modp1024, Modp1536, Modp2048, Sha1, Sha2_256, Sha2_512, TripleDes, esp, ike,
 };
 use super::{Profile, hours, timed, vendor};
+use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
     ike(Aes256, Sha2_256, Modp2048),
@@ -84,6 +85,11 @@ pub const APPLE: Profile = Profile {
     vendor_name: "",
     receive_window: 4,
     hello_idle: Duration::ZERO,
+    ending: Ending {
+        ppp: true,
+        stop: 1,
+        pause: Duration::ZERO,
+    },
     mru: 1500,
     echo: Some(Echo {
         interval: Duration::from_secs(20),

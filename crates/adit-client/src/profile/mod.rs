@@ -19,7 +19,7 @@ use std::time::Duration;
 use adit_ike::{Manner, SaLifetime};
 use adit_ppp::Echo;
 
-use crate::config::Config;
+use crate::config::{Config, Ending};
 
 pub use android::ANDROID;
 pub use apple::APPLE;
@@ -54,6 +54,8 @@ pub struct Profile {
     pub receive_window: u16,
     /// Pause after which it sends HELLO; zero for never.
     pub hello_idle: Duration,
+    /// How it ends a connection.
+    pub ending: Ending,
     /// The MRU that it announces.
     pub mru: u16,
     /// Its LCP echoes.
@@ -94,6 +96,7 @@ impl Profile {
         config.ppp.ipv6 = self.ipv6;
         config.inner_port = self.inner_port;
         config.refuse_server_behind_nat = self.refuses_server_behind_nat;
+        config.ending = self.ending;
         config.selector_port = self.selector_port;
     }
 

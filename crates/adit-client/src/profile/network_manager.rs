@@ -9,6 +9,7 @@ use super::transforms::{
     Modp1536, Modp2048, Sha1, Sha2_256, TripleDes, esp, ike,
 };
 use super::{Profile, hours, timed, vendor};
+use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
     ike(Aes256, Sha2_256, Modp2048),
@@ -67,6 +68,11 @@ pub const NETWORK_MANAGER: Profile = Profile {
     vendor_name: "xelerance.com",
     receive_window: 4,
     hello_idle: Duration::from_secs(60),
+    ending: Ending {
+        ppp: true,
+        stop: 6,
+        pause: Duration::ZERO,
+    },
     mru: 1400,
     echo: None,
     ipv6: true,

@@ -8,6 +8,7 @@ use adit_ike::{DurationFormat, InitialContact, Manner};
 use super::apple::{ESP, PHASE1_ATTRIBUTES};
 use super::transforms::{Aes256, Modp1024, Modp2048, Sha1, TripleDes, ike};
 use super::{Profile, hours, timed, vendor};
+use crate::config::Ending;
 
 /// racoon of ipsec-tools.
 pub const RACOON: Profile = Profile {
@@ -37,6 +38,11 @@ pub const RACOON: Profile = Profile {
     vendor_name: "xelerance.com",
     receive_window: 4,
     hello_idle: Duration::from_secs(60),
+    ending: Ending {
+        ppp: true,
+        stop: 6,
+        pause: Duration::ZERO,
+    },
     mru: 1400,
     echo: None,
     ipv6: true,

@@ -11,6 +11,7 @@ use super::transforms::{
     Modp2048, Sha1, TripleDes, esp, ike,
 };
 use super::{Profile, hours, vendor};
+use crate::config::Ending;
 
 pub(super) const PHASE1: &[Phase1Transform] = &[
     ike(Aes256, Sha1, Ecp384),
@@ -70,6 +71,11 @@ pub const WINDOWS10: Profile = Profile {
     vendor_name: "Microsoft",
     receive_window: 8,
     hello_idle: Duration::from_secs(40),
+    ending: Ending {
+        ppp: true,
+        stop: 1,
+        pause: Duration::from_secs(4),
+    },
     mru: 1400,
     echo: None,
     ipv6: true,

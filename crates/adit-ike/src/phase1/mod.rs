@@ -72,7 +72,7 @@ pub(crate) struct Negotiation {
     /// Our address as the peer knows it, if it has told.
     pub(crate) known_as: Option<IpAddr>,
     /// What the peer was found to be in the SA that this one replaces.
-    pub(crate) client: ClientKind,
+    pub(crate) client: Option<ClientKind>,
     pub(crate) identity: IdValue,
     pub(crate) initial_contact: bool,
     pub(crate) nat_t_local: Option<SocketAddr>,
@@ -98,7 +98,7 @@ impl Negotiation {
             private: None,
             about_us: None,
             known_as: None,
-            client: ClientKind::Unknown,
+            client: None,
             identity,
             initial_contact: true,
             nat_t_local: None,
@@ -113,10 +113,7 @@ impl Negotiation {
 
     /// What the peer is: as known before, for those who say less as responder.
     fn client(&self) -> ClientKind {
-        match self.client {
-            ClientKind::Unknown => self.vendor.client,
-            known => known,
-        }
+        self.client.unwrap_or(self.vendor.client)
     }
 
     fn encapsulate(&self, config: &Config) -> bool {

@@ -279,17 +279,20 @@ pub(crate) fn allowed(config: &Config) -> Vec<String> {
     config.esp.iter().map(|suite| suite.name()).collect()
 }
 
-/// The body of the SA payload of an initiator: what its manner lists, or all that is allowed.
+/// The body of the SA payload of an initiator: one choice, what its manner lists, or all that is
+/// allowed.
 pub(crate) fn offer(
     config: &Config,
+    only: Option<EspSuite>,
     mode: u16,
     group: Option<Group>,
     spi: u32,
 ) -> Result<Vec<u8>, LengthTooLarge> {
     let own = config.esp.iter().copied().map(EspTransform::Usable);
-    let offered: Vec<_> = match config.manner.esp {
-        [] => own.collect(),
-        listed => listed.to_vec(),
+    let offered: Vec<_> = match (only, config.manner.esp) {
+        (Some(only), _) => vec![EspTransform::Usable(only)],
+        (None, []) => own.collect(),
+        (None, listed) => listed.to_vec(),
     };
     let mut bodies = Vec::new();
     for transform in offered {

@@ -129,7 +129,7 @@ fn our_own_offers_are_read_back() {
     let body = phase1::offer(&config).unwrap();
     let sa = SecurityAssociation::parse(&body).unwrap();
     assert_eq!(phase1::offered(&sa), phase1::allowed(&config));
-    let body = esp::offer(&config, 4, Some(Group::Ecp256), 0x1234).unwrap();
+    let body = esp::offer(&config, None, 4, Some(Group::Ecp256), 0x1234).unwrap();
     let sa = SecurityAssociation::parse(&body).unwrap();
     let allowed: Vec<_> = esp::allowed(&config)
         .iter()

@@ -11,7 +11,7 @@ use crate::codec::{
     notify,
 };
 use crate::error::Error;
-use crate::event::{ChildFailure, Event};
+use crate::event::{ChildFailure, ChildRequest, Event};
 use crate::job::{Job, Purpose};
 use crate::machine::IkeSa;
 use crate::manner::MessageIds;
@@ -33,6 +33,23 @@ impl IkeSa {
         now: Instant,
         rng: &mut Rng,
     ) {
+        let request = ChildRequest {
+            local,
+            remote,
+            encapsulated,
+            suite: None,
+        };
+        self.request_child(spi, request, now, rng);
+    }
+
+    /// The same, with algorithms that are known: those of a pair that is to be replaced.
+    pub fn request_child(&mut self, spi: u32, request: ChildRequest, now: Instant, rng: &mut Rng) {
+        let ChildRequest {
+            local,
+            remote,
+            encapsulated,
+            suite,
+        } = request;
         let refused = if self.established.is_none() {
             Some(ChildFailure::NotEstablished)
         } else if self.active_quick_modes() >= super::MAX_ACTIVE {
@@ -66,6 +83,7 @@ impl IkeSa {
             request: None,
             answer: None,
             chosen: None,
+            only: suite,
             encapsulated: encapsulated && nat_t.is_some(),
             ids: Some((local.write(), remote.write())),
             local,
@@ -119,8 +137,11 @@ impl IkeSa {
         };
         let spi = quick.inbound_spi.unwrap_or_default();
         let mut rest = Builder::new();
-        rest.push(kind::SA, &esp::offer(&self.config, mode, quick.group, spi)?)?
-            .push(kind::NONCE, &quick.nonce_i)?;
+        rest.push(
+            kind::SA,
+            &esp::offer(&self.config, quick.only, mode, quick.group, spi)?,
+        )?
+        .push(kind::NONCE, &quick.nonce_i)?;
         self.push_rest(&mut rest, quick, public)?;
         self.seal_quick(quick, &[], &rest)
     }
@@ -195,6 +216,7 @@ impl IkeSa {
             .map_err(|_| "no proper nonce")?;
         let context = self.esp_context(quick.encapsulated, public.is_some());
         let chosen = esp::chosen(&self.config, &sa, &context, quick.group)
+            .filter(|chosen| quick.only.is_none_or(|only| chosen.suite == only))
             .ok_or("it chose what was not offered")?;
         if let (Some(group), Some(public)) = (quick.group, public) {
             check_public(public, group).map_err(|_| "a key exchange value of another group")?;

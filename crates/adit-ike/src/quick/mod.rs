@@ -7,7 +7,7 @@ mod responder;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use adit_crypto::{Group, PrivateValue, Rng};
+use adit_crypto::{EspSuite, Group, PrivateValue, Rng};
 use adit_wire::{LengthTooLarge, Path};
 
 use crate::codec::{
@@ -60,6 +60,8 @@ pub(crate) struct Quick {
     request: Option<Request>,
     answer: Option<Answer>,
     chosen: Option<Chosen>,
+    /// The one choice that an initiator gives, if it gives only one.
+    only: Option<EspSuite>,
     encapsulated: bool,
     local: Selector,
     remote: Selector,

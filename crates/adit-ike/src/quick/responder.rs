@@ -111,6 +111,7 @@ impl IkeSa {
             encapsulated: asked.chosen.udp,
             group: asked.chosen.group,
             chosen: Some(asked.chosen),
+            only: None,
             local: asked.local,
             remote: asked.remote,
             ids: asked.ids,

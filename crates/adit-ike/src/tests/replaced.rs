@@ -1,5 +1,7 @@
 //! A main mode that the server starts, in place of the one that the client started.
 
+use adit_crypto::{EspCipher, EspMac, EspSuite};
+
 use super::*;
 use crate::codec::Payloads;
 use crate::nat::nat_d;
@@ -77,6 +79,40 @@ fn each_end_stays_what_it_was() {
     assert!(pair.server.has(due) && !pair.client.has(due));
     pair.seconds(4 * 60);
     assert!(pair.client.has(due));
+}
+
+/// A pair that replaces another keeps its algorithms, whatever both ends would rather have.
+#[test]
+fn a_request_with_one_suite_gets_that_or_nothing() {
+    let mut pair = Pair::established(Config::default(), Config::default());
+    let end = |host: &str| Selector {
+        id: ip(host).into(),
+        protocol: 17,
+        port: 1701,
+    };
+    let last = *pair.server.config.esp.last().unwrap();
+    let odd = EspSuite {
+        cipher: EspCipher::TripleDes,
+        mac: Some(EspMac::HmacMd5_96),
+    };
+    for (suite, taken) in [(last, true), (odd, false)] {
+        let request = ChildRequest {
+            local: end(pair.addresses.server),
+            remote: end(pair.addresses.client),
+            encapsulated: false,
+            suite: Some(suite),
+        };
+        let before = pair.server.children().len();
+        let host = &mut pair.server;
+        let spi = host.spi();
+        let sa = host.sa.as_mut().unwrap();
+        sa.request_child(spi, request, pair.now, &mut host.rng);
+        pair.seconds(1);
+        let children = pair.server.children();
+        assert_eq!(children.len() > before, taken);
+        assert_eq!(children[0].suite, last);
+    }
+    assert_eq!(pair.server.failures().len(), 1);
 }
 
 const RFC3947: [u8; 16] = 0x4a131c81_07035845_5c5728f2_0e95452f_u128.to_be_bytes();

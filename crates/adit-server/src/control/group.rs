@@ -161,7 +161,7 @@ impl Server {
             return;
         };
         state.empty_since = None;
-        state.rekey.replaced(&state.spis, child.inbound_spi, now);
+        state.rekey.replaced(child.inbound_spi, now);
         state.spis.push(child.inbound_spi);
         let surplus = state
             .spis

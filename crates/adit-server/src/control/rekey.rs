@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use adit_ike::ChildFailure;
+use adit_ike::{ChildFailure, ChildRequest};
 use adit_wire::Channel;
 
 use super::Server;
@@ -24,6 +24,8 @@ const RETRY: Duration = Duration::from_secs(20);
 pub(super) struct Rekey {
     /// The inbound SPI of our Quick Mode under way.
     pending: Option<u32>,
+    /// Inbound SPIs of the pairs that it is to replace.
+    replaces: Vec<u32>,
     /// Not before this, after a failure.
     not_before: Option<Instant>,
     /// The inbound SPI of the pair that our Quick Mode made, with when it is sent on at the latest.
@@ -44,14 +46,16 @@ impl Rekey {
         [start, settled, retire].into_iter().flatten().min()
     }
 
-    /// A pair of SAs came up, whoever started it: the older ones are replaced. Those that a peer
-    /// replaced are its own to delete; we only do so if we started it.
-    pub(super) fn replaced(&mut self, older: &[u32], by: u32, now: Instant) {
+    /// A pair of SAs came up, whoever started it. Those that a peer replaced are its own to delete.
+    /// If we started it, the pairs go that were there then: one that the peer started meanwhile is
+    /// in nobody's place, and if each end deleted the other's, none would be left.
+    pub(super) fn replaced(&mut self, by: u32, now: Instant) {
         if self.pending == Some(by) {
             self.pending = None;
             self.settling = Some((by, now + SETTLE));
             let known = |spi: &u32| self.retired.iter().any(|(retired, _)| retired == spi);
-            let new: Vec<_> = older.iter().copied().filter(|spi| !known(spi)).collect();
+            let older = std::mem::take(&mut self.replaces);
+            let new: Vec<_> = older.into_iter().filter(|spi| !known(spi)).collect();
             self.retired
                 .extend(new.into_iter().map(|spi| (spi, now + OVERLAP)));
         }
@@ -118,14 +122,19 @@ impl Server {
         };
         if let Some(state) = self.groups.get_mut(&key) {
             state.rekey.pending = Some(spi);
+            state.rekey.replaces.clone_from(&state.spis);
         }
-        // As the SAs that are replaced: what the peer chose for them is what it can do.
+        // As the SAs that are replaced: what was chosen for them is what the peer can do, and what
+        // the session's MTU was computed for.
         let newest = self.plane.path(key);
-        let in_udp = newest.is_none_or(|path| path.channel != Channel::Esp);
+        let request = ChildRequest {
+            local,
+            remote,
+            encapsulated: newest.is_none_or(|path| path.channel != Channel::Esp),
+            suite: self.plane.suite(key),
+        };
         self.plane.stats.child_rekeys_started += 1;
-        entry
-            .sa
-            .start_quick_mode(local, remote, spi, in_udp, now, &mut self.rng);
+        entry.sa.request_child(spi, request, now, &mut self.rng);
         self.drive_ike(ike, now);
     }
 
