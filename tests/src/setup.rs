@@ -19,6 +19,11 @@ pub fn credentials(psk: &str) -> Arc<Credentials> {
     Arc::new(Credentials::psk(Arc::new(Psk::new(psk))))
 }
 
+/// The same for a server.
+pub fn keyring(psk: &str) -> Arc<adit_server::Keyring> {
+    Arc::new(Credentials::psk(Arc::new(Psk::new(psk))).into())
+}
+
 /// A dual-stack server as its operator would set it up, with the cheapest strong group so that
 /// many sessions cost little.
 pub fn server() -> adit_server::Config {
@@ -27,7 +32,7 @@ pub fn server() -> adit_server::Config {
             force_encapsulation: true,
             ..adit_ike::Config::default()
         }),
-        credentials: credentials(PSK),
+        credentials: keyring(PSK),
         l2tp: Arc::new(adit_l2tp::Config::default()),
         ppp: Arc::new(adit_ppp::ServerConfig {
             mru: 1500,

@@ -48,6 +48,7 @@ struct Authority {
 struct Crl {
     list: CertRevocationList<'static>,
     this_update: i64,
+    next_update: Option<i64>,
 }
 
 impl Trust {
@@ -92,6 +93,7 @@ impl Trust {
             added.push(Crl {
                 list: CertRevocationList::Owned(list),
                 this_update: parsed.last_update().timestamp(),
+                next_update: parsed.next_update().map(|next| next.timestamp()),
             });
         }
         let count = added.len();
@@ -104,6 +106,22 @@ impl Trust {
     /// The subject of each authority in DER, for CERTREQ payloads (RFC 4945 3.2.4).
     pub fn issuers(&self) -> &[Vec<u8>] {
         &self.issuers
+    }
+
+    /// The subjects of the authorities whose certificates expired before `unix`.
+    pub fn expired(&self, unix: Duration) -> Vec<String> {
+        let old = self.authorities.iter().filter(|it| it.not_after < unix);
+        old.filter_map(|it| Some(Certificate::parse(&it.der).ok()?.subject()))
+            .collect()
+    }
+
+    /// How many revocation lists should have been replaced before `unix`.
+    pub fn overdue_crls(&self, unix: Duration) -> usize {
+        let overdue = |crl: &&Crl| {
+            crl.next_update
+                .is_some_and(|next| u64::try_from(next).is_ok_and(|next| next < unix.as_secs()))
+        };
+        self.crls.iter().filter(overdue).count()
     }
 
     /// Whether the first of `certificates` (DER as received; the others are intermediates in any

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use crate::Keyring;
+
 /// Everything that shapes a server, already checked by whoever made it.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Phase 1 and Quick Mode policy.
     pub ike: Arc<adit_ike::Config>,
-    /// What phase 1 proves and believes, with every peer.
-    pub credentials: Arc<adit_ike::Credentials>,
+    /// What phase 1 proves and believes, by the peer's address.
+    pub credentials: Arc<Keyring>,
     /// Control connection timers and limits.
     pub l2tp: Arc<adit_l2tp::Config>,
     /// Authentication methods and timers. Its MRU is the most that a session announces; the real

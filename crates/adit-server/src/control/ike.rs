@@ -86,7 +86,7 @@ impl Server {
         };
         let accepted = IkeSa::accept(
             config,
-            &self.config.credentials,
+            self.config.credentials.for_peer(source),
             path,
             message,
             now,
@@ -183,7 +183,7 @@ impl Server {
                 if self.log_budget.spend(now) {
                     tracing::warn!(
                         peer = %path.remote,
-                        "phase 1 authentication failed: the peer's pre-shared key is not ipsec.psk"
+                        "phase 1 authentication failed: the peer's pre-shared key is none of those for its address"
                     );
                 }
             }

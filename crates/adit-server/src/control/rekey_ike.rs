@@ -143,7 +143,7 @@ impl Server {
         });
         let sa = IkeSa::initiate(
             &Arc::new(config),
-            &self.config.credentials,
+            self.config.credentials.for_peer(path.remote.ip()),
             path,
             nat_t_local,
             Opening::main(path.local.ip().into()),

@@ -6,9 +6,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem, Severity, Source};
+use super::unknown::plain;
 
 /// A file that was read and parsed.
 pub(super) struct Document {
@@ -98,11 +100,15 @@ fn collect(table: &DeTable<'_>, prefix: &str, places: &mut BTreeMap<String, Span
             DeValue::Table(inner) => collect(inner, &path, places),
             DeValue::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
+                    let path = format!("{path}[{index}]");
+                    if let DeValue::Table(inner) = item.get_ref() {
+                        collect(inner, &path, places);
+                    }
                     let spans = Spans {
                         key: item.span(),
                         value: item.span(),
                     };
-                    places.insert(format!("{path}[{index}]"), spans);
+                    places.insert(path, spans);
                 }
             }
             _ => {}
@@ -123,31 +129,59 @@ pub(super) fn join(prefix: &str, key: &str) -> String {
 // A PSK may stand under a mistyped key or in the wrong table: whatever sounds like a secret is
 // one, and so is anything in [ipsec] that is not known to be harmless.
 fn is_secret(key: &str, root: &DeTable<'_>) -> bool {
-    const HARMLESS: [&str; 8] = [
+    const HARMLESS: [&str; 16] = [
         "ipsec.ike",
         "ipsec.esp",
         "ipsec.legacy",
         "ipsec.psk.file",
+        "ipsec.certificate",
+        "ipsec.key.file",
+        "ipsec.ca",
+        "ipsec.crl",
+        "ipsec.peer.from",
+        "ipsec.peer.identity",
+        "ipsec.peer.aggressive",
+        "ipsec.peer.psk.file",
         "ipsec.ike-lifetime",
         "ipsec.esp-lifetime",
         "ipsec.esp-lifetime-bytes",
         "ipsec.dpd",
     ];
+    let name = plain(key);
     let under = |parent: &str| {
-        key.strip_prefix(parent)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        name.strip_prefix(parent)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    if HARMLESS.iter().any(|harmless| under(harmless)) || is_table(key, root) {
+    if HARMLESS.iter().any(|harmless| under(harmless)) || holds_tables(key, root) {
         return false;
     }
     key.starts_with("ipsec.") || sounds_secret(key)
 }
 
-fn is_table(key: &str, root: &DeTable<'_>) -> bool {
+// Whether an entry is a table or a list of them, whose own entries are judged one by one.
+fn holds_tables(key: &str, root: &DeTable<'_>) -> bool {
     let mut table = root;
     for segment in key.split('.') {
-        match table.get(segment).map(|value| value.get_ref()) {
-            Some(DeValue::Table(inner)) => table = inner,
+        let (name, index) = match segment.split_once('[') {
+            Some((name, index)) => (name, index.strip_suffix(']')),
+            None => (segment, None),
+        };
+        let index = index.and_then(|index| index.parse::<usize>().ok());
+        match (table.get(name).map(|value| value.get_ref()), index) {
+            (Some(DeValue::Table(inner)), None) => table = inner,
+            (Some(DeValue::Array(items)), Some(index)) => match items.get(index) {
+                Some(item) => match item.get_ref() {
+                    DeValue::Table(inner) => table = inner,
+                    _ => return false,
+                },
+                None => return false,
+            },
+            // Only at the end of the path: an entry below has its table's number in it.
+            (Some(DeValue::Array(items)), None) => {
+                let is_table =
+                    |item: &Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::Table(_));
+                return !items.is_empty() && items.iter().all(is_table);
+            }
             _ => return false,
         }
     }

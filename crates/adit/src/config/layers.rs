@@ -92,13 +92,21 @@ pub(super) fn merge(text: &str, environment: &Environment) -> Result<Value, Conf
     Ok(merged.cache)
 }
 
-/// The value at a dotted path.
+/// The value at a dotted path, with the numbers of items in brackets.
 pub(super) fn find<'a>(root: &'a Value, key: &str) -> Option<&'a Value> {
     let mut value = root;
     for segment in key.split('.') {
-        match &value.kind {
-            ValueKind::Table(table) => value = table.get(segment)?,
-            _ => return None,
+        let mut parts = segment.split('[');
+        let ValueKind::Table(table) = &value.kind else {
+            return None;
+        };
+        value = table.get(parts.next()?)?;
+        for index in parts {
+            let ValueKind::Array(items) = &value.kind else {
+                return None;
+            };
+            let index: usize = index.strip_suffix(']')?.parse().ok()?;
+            value = items.get(index)?;
         }
     }
     Some(value)

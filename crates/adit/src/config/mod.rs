@@ -4,9 +4,11 @@
 //! errors. No secret ever appears in a report or in Debug output.
 
 mod document;
+mod files;
 mod inner;
 mod layers;
 mod outer;
+mod peers;
 mod problem;
 mod proposal;
 mod psk;
@@ -24,9 +26,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use adit_crypto::EspSuite;
-use adit_ike::Phase1Proposal;
+use adit_ike::{IdValue, Phase1Proposal};
 use adit_ppp::AuthMethod;
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tracing::Level;
 use zeroize::Zeroizing;
 
@@ -97,8 +99,10 @@ pub(crate) struct Listen {
 /// `[ipsec]`.
 #[derive(Debug)]
 pub(crate) struct Ipsec {
-    /// The pre-shared key.
-    pub psk: Secret,
+    /// The pre-shared key of everybody.
+    pub psk: Option<Secret>,
+    /// Pre-shared keys of some peers only.
+    pub peers: Vec<Peer>,
     /// Phase 1 proposals in order of preference.
     pub ike: Vec<Phase1Proposal>,
     /// ESP suites in order of preference.
@@ -111,6 +115,19 @@ pub(crate) struct Ipsec {
     pub esp_lifetime_bytes: Option<u64>,
     /// Dead peer detection.
     pub dpd: Option<Dpd>,
+}
+
+/// `[[ipsec.peer]]`.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// Where the peer is; anywhere if empty.
+    pub from: Vec<IpNet>,
+    /// What it calls itself; anything if `None`.
+    pub identity: Option<IdValue>,
+    /// Its key.
+    pub psk: Secret,
+    /// Whether it may use aggressive mode.
+    pub aggressive: bool,
 }
 
 /// `[ipsec.dpd]`.
@@ -230,14 +247,14 @@ pub(crate) fn load_with(
     let fatal = problems
         .iter()
         .any(|problem| problem.severity == Severity::Error);
-    match config {
-        Some(config) if !fatal => Ok(Loaded {
-            config,
-            path: path.to_owned(),
-            warnings: problems,
-        }),
-        _ => Err(ConfigErrors { problems }),
+    if fatal {
+        return Err(ConfigErrors { problems });
     }
+    Ok(Loaded {
+        config,
+        path: path.to_owned(),
+        warnings: problems,
+    })
 }
 
 fn read(path: &Path) -> Result<String, ConfigErrors> {
@@ -272,9 +289,9 @@ fn plain(message: String, help: &str) -> ConfigErrors {
     }
 }
 
-// Reads everything, so that all keys are known and all problems found, then gives a configuration
-// if there is one to give.
-fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Option<Config> {
+// Reads everything, so that all keys are known and all problems found. What comes out is of use only
+// without errors.
+fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
     let listen = outer::listen(settings);
     let ipsec = outer::ipsec(settings, folder);
     let l2tp = outer::l2tp(settings);
@@ -286,9 +303,9 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Option<Config> {
     let log_level = inner::log_level(settings);
     let tun_name = inner::tun_name(settings);
     let limits = inner::limits(settings);
-    Some(Config {
+    Config {
         listen,
-        ipsec: ipsec?,
+        ipsec,
         l2tp,
         ppp,
         ipv4,
@@ -299,7 +316,7 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Option<Config> {
         log_level,
         tun_name,
         limits,
-    })
+    }
 }
 
 fn users_file(settings: &mut Settings<'_>) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::settings::{Complaint, Settings};
-use super::{Dpd, Ipsec, L2tp, Listen, proposal, psk, units};
+use super::{Dpd, Ipsec, L2tp, Listen, peers, proposal, psk, units};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -83,9 +83,18 @@ fn port(settings: &mut Settings<'_>, key: &'static str, default: u16) -> u16 {
     u16::try_from(number).unwrap_or(default)
 }
 
-/// `[ipsec]`; `None` without a PSK.
-pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Option<Ipsec> {
-    let psk = psk::read(settings, folder);
+/// `[ipsec]`.
+pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Ipsec {
+    let psk = psk::read(settings, "ipsec.psk", folder);
+    let peers = peers::read(settings, folder, psk.is_some());
+    let ways = ["ipsec.psk", "ipsec.peer"];
+    if !ways.iter().any(|key| settings.is_set(key)) {
+        settings.error(
+            "ipsec.psk",
+            "is missing: clients cannot prove anything without it or [[ipsec.peer]]",
+            psk::HELP,
+        );
+    }
     let legacy = settings.flag("ipsec.legacy", false);
     let ike = match settings.list("ipsec.ike", |text| proposal::ike(text, legacy)) {
         Some(list) => not_empty(settings, "ipsec.ike", list),
@@ -124,15 +133,16 @@ pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Option<Ipsec>
     let idle = settings.duration_or_off("ipsec.dpd.idle", 2 * MINUTE, 5 * SECOND..=HOUR);
     let retry = settings.duration("ipsec.dpd.retry", 15 * SECOND, SECOND..=10 * MINUTE);
     let tries = settings.number("ipsec.dpd.tries", 8, 1..=100);
-    Some(Ipsec {
-        psk: psk?,
+    Ipsec {
+        psk,
+        peers,
         ike,
         esp,
         ike_lifetime,
         esp_lifetime,
         esp_lifetime_bytes,
         dpd: idle.map(|idle| Dpd { idle, retry, tries }),
-    })
+    }
 }
 
 fn not_empty<T>(settings: &mut Settings<'_>, key: &str, list: Vec<T>) -> Vec<T> {

@@ -1,16 +1,17 @@
 //! The pre-shared key: where it comes from, and whether it can be guessed. Whoever records one main
 //! mode handshake can try a dictionary against it at leisure (CVE-2018-5389), so length matters.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::Secret;
 use super::settings::{SecretSource, Settings};
+use super::{Secret, files};
 
-const KEY: &str = "ipsec.psk";
-const HELP: &str = "write psk = { file = \"psk\" } and put a long random text into that file";
+/// What to write for a PSK.
+pub(super) const HELP: &str =
+    "write psk = { file = \"psk\" } and put a long random text into that file";
+
 const SHORT: usize = 16;
 
 // Only what is long enough to pass the length test needs to be here in full, but the common short
@@ -51,30 +52,20 @@ pub(crate) fn weakness(psk: &str) -> Option<String> {
     None
 }
 
-/// Reads `ipsec.psk`.
-pub(super) fn read(settings: &mut Settings<'_>, folder: &Path) -> Option<Secret> {
-    let was_set = settings.is_set(KEY);
-    let secret = match settings.secret(KEY, "ipsec.psk.file") {
-        Some(SecretSource::Text(text)) => Secret::new(text),
-        Some(SecretSource::File(name)) => from_file(settings, &folder.join(name))?,
-        None => {
-            if !was_set {
-                settings.error(
-                    KEY,
-                    "is missing: clients cannot prove anything without it",
-                    HELP,
-                );
-            }
-            return None;
-        }
+/// Reads the pre-shared key at `key`, if there is one.
+pub(super) fn read(settings: &mut Settings<'_>, key: &str, folder: &Path) -> Option<Secret> {
+    let file_key = format!("{key}.file");
+    let secret = match settings.secret(key, &file_key)? {
+        SecretSource::Text(text) => Secret::new(text),
+        SecretSource::File(name) => from_file(settings, &file_key, &folder.join(name))?,
     };
     if secret.expose().is_empty() {
-        settings.error(KEY, "is empty", HELP);
+        settings.error(key, "is empty", HELP);
         return None;
     }
     if let Some(why) = weakness(secret.expose()) {
         settings.warning(
-            KEY,
+            key,
             why,
             "take 20 or more random characters, such as `openssl rand -base64 18` prints, and \
              change it on the clients too",
@@ -82,7 +73,7 @@ pub(super) fn read(settings: &mut Settings<'_>, folder: &Path) -> Option<Secret>
     }
     if !secret.expose().is_ascii() {
         settings.warning(
-            KEY,
+            key,
             "has characters that clients encode in different ways",
             "use ASCII letters and digits only",
         );
@@ -90,37 +81,16 @@ pub(super) fn read(settings: &mut Settings<'_>, folder: &Path) -> Option<Secret>
     Some(secret)
 }
 
-fn from_file(settings: &mut Settings<'_>, path: &Path) -> Option<Secret> {
-    let shown = path.display();
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => Zeroizing::new(bytes),
-        Err(error) => {
-            settings.error(
-                "ipsec.psk.file",
-                format_args!("cannot read {shown}: {error}"),
-                "make the file, with the PSK on its only line; a relative name is looked for in \
-                 the folder of the configuration",
-            );
-            return None;
-        }
-    };
+fn from_file(settings: &mut Settings<'_>, key: &str, path: &Path) -> Option<Secret> {
+    let bytes = files::secret(settings, key, path, "the PSK on its only line")?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
         settings.error(
-            "ipsec.psk.file",
-            format_args!("{shown} is not UTF-8"),
+            key,
+            format_args!("{} is not UTF-8", path.display()),
             "put the PSK into it as text",
         );
         return None;
     };
-    if let Ok(metadata) = std::fs::metadata(path)
-        && metadata.mode() & 0o077 != 0
-    {
-        settings.warning(
-            "ipsec.psk.file",
-            format_args!("others than its owner can read {shown}"),
-            format!("run: chmod 600 {shown}"),
-        );
-    }
     Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 

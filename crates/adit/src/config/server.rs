@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Config;
+use adit_ike::Credentials;
+use adit_server::{Keyring, RangedKey};
+
+use super::{Config, peers};
 
 /// The largest outer packet that is assumed to reach every client, in bytes of IP.
 const PATH_MTU: u16 = 1500;
@@ -20,6 +23,9 @@ pub(crate) enum ServerConfigError {
     /// No proposal, so no client could ever agree.
     #[error("no proposal is allowed. Leave {0} out for the default")]
     NoProposal(&'static str),
+    /// No key, so nobody could prove anything.
+    #[error("there is no key. Set ipsec.psk")]
+    NoCredentials,
 }
 
 impl Config {
@@ -59,10 +65,9 @@ impl Config {
             }),
             ..adit_ppp::ServerConfig::default()
         };
-        let psk = Arc::new(adit_ike::Psk::new(self.ipsec.psk.expose().as_bytes()));
         Ok(adit_server::Config {
             ike: Arc::new(ike),
-            credentials: Arc::new(adit_ike::Credentials::psk(psk)),
+            credentials: Arc::new(self.keyring()),
             l2tp: Arc::new(l2tp),
             ppp: Arc::new(ppp),
             ipv4: self.ipv4.as_ref().map(|ipv4| adit_server::Ipv4Config {
@@ -81,6 +86,15 @@ impl Config {
         })
     }
 
+    fn keyring(&self) -> Keyring {
+        let everybody = match &self.ipsec.psk {
+            Some(psk) => Credentials::psk(peers::shared(psk)),
+            None => Credentials::default(),
+        };
+        let keys: Vec<RangedKey> = self.ipsec.peers.iter().map(RangedKey::from).collect();
+        Keyring::new(&everybody, &keys)
+    }
+
     fn judge(&self) -> Result<(), ServerConfigError> {
         if self.ipv4.is_none() && self.ipv6.is_none() {
             return Err(ServerConfigError::NothingToServe);
@@ -90,6 +104,10 @@ impl Config {
         }
         if self.ipsec.esp.is_empty() {
             return Err(ServerConfigError::NoProposal("ipsec.esp"));
+        }
+        let ways = &self.ipsec;
+        if ways.psk.is_none() && ways.peers.is_empty() {
+            return Err(ServerConfigError::NoCredentials);
         }
         Ok(())
     }

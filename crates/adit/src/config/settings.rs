@@ -12,7 +12,7 @@ use super::document::{Document, Part};
 use super::layers::{Environment, find};
 use super::problem::{Place, Problem, Severity};
 use super::units;
-use super::unknown::{self, last};
+use super::unknown::{self, Known, last, plain};
 
 /// What is wrong with a value, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) struct Settings<'a> {
     document: &'a Document,
     environment: &'a Environment,
     merged: Value,
-    known: BTreeSet<&'static str>,
+    known: Known,
     problems: Vec<Problem>,
     complained: BTreeSet<String>,
 }
@@ -46,7 +46,7 @@ impl<'a> Settings<'a> {
             document,
             environment,
             merged,
-            known: BTreeSet::new(),
+            known: Known::new(),
             problems: Vec::new(),
             complained: BTreeSet::new(),
         }
@@ -70,12 +70,12 @@ impl<'a> Settings<'a> {
         message: impl Display,
         help: impl Into<String>,
     ) {
-        let base = key.split('[').next().unwrap_or(key);
+        let base = item_of(key).unwrap_or(key);
         self.complained.insert(base.to_owned());
         // The environment lies over the file, so it is where the value came from.
         let (subject, place) = match self.environment.variable(base) {
-            Some(variable) => (variable, None),
-            None => (base, self.place(key, part)),
+            Some(variable) => (variable.to_owned(), None),
+            None => (plain(key), self.place(key, part)),
         };
         self.problems.push(Problem {
             severity,
@@ -88,9 +88,8 @@ impl<'a> Settings<'a> {
     // A key that is not in the file is shown at its table, if that is.
     fn place(&self, key: &str, part: Part) -> Option<Place> {
         self.document.place(key, part).or_else(|| {
-            let parent = key.split('[').next().unwrap_or(key);
-            if parent != key {
-                return self.document.place(parent, part);
+            if let Some(list) = item_of(key) {
+                return self.document.place(list, part);
             }
             let (table, _) = key.rsplit_once('.')?;
             self.document.place(table, Part::Key)
@@ -109,13 +108,13 @@ impl<'a> Settings<'a> {
         }
     }
 
-    fn get(&mut self, key: &'static str) -> Option<Value> {
-        self.known.insert(key);
+    fn get(&mut self, key: &str) -> Option<Value> {
+        self.known.insert(plain(key));
         find(&self.merged, key).cloned()
     }
 
     /// A text, as it is.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
         let value = self.get(key)?;
         match value.kind {
             ValueKind::String(text) => Some(text),
@@ -133,7 +132,7 @@ impl<'a> Settings<'a> {
     /// A text that `parse` makes something of.
     pub(super) fn parsed<T>(
         &mut self,
-        key: &'static str,
+        key: &str,
         parse: impl FnOnce(&str) -> Result<T, Complaint>,
     ) -> Option<T> {
         let text = self.text(key)?;
@@ -147,7 +146,7 @@ impl<'a> Settings<'a> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+    pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
         let Some(value) = self.get(key) else {
             return default;
         };
@@ -167,12 +166,7 @@ impl<'a> Settings<'a> {
     }
 
     /// A whole number within bounds.
-    pub(super) fn number(
-        &mut self,
-        key: &'static str,
-        default: u32,
-        bounds: RangeInclusive<u32>,
-    ) -> u32 {
+    pub(super) fn number(&mut self, key: &str, default: u32, bounds: RangeInclusive<u32>) -> u32 {
         let Some(value) = self.get(key) else {
             return default;
         };
@@ -202,7 +196,7 @@ impl<'a> Settings<'a> {
     /// A number within bounds, or the word "auto" for `None`.
     pub(super) fn number_or_auto(
         &mut self,
-        key: &'static str,
+        key: &str,
         example: u32,
         bounds: RangeInclusive<u32>,
     ) -> Option<u32> {
@@ -216,7 +210,7 @@ impl<'a> Settings<'a> {
     /// A duration within bounds.
     pub(super) fn duration(
         &mut self,
-        key: &'static str,
+        key: &str,
         default: Duration,
         bounds: RangeInclusive<Duration>,
     ) -> Duration {
@@ -239,7 +233,7 @@ impl<'a> Settings<'a> {
     /// A duration within bounds, or the word "off" for `None`.
     pub(super) fn duration_or_off(
         &mut self,
-        key: &'static str,
+        key: &str,
         default: Duration,
         bounds: RangeInclusive<Duration>,
     ) -> Option<Duration> {
@@ -253,7 +247,7 @@ impl<'a> Settings<'a> {
     /// environment it is one text with commas.
     pub(super) fn list<T>(
         &mut self,
-        key: &'static str,
+        key: &str,
         mut parse: impl FnMut(&str) -> Result<T, Complaint>,
     ) -> Option<Vec<T>> {
         let value = self.get(key)?;
@@ -292,12 +286,31 @@ impl<'a> Settings<'a> {
         Some(parsed)
     }
 
+    /// How many tables the array of tables at `key` has, whose keys are then asked for as
+    /// `key[0].name`. `keys` are all that they may have.
+    pub(super) fn tables(&mut self, key: &str, keys: &[&str]) -> usize {
+        for name in keys {
+            self.known.insert(format!("{key}.{name}"));
+        }
+        let Some(value) = self.get(key) else {
+            return 0;
+        };
+        let is_table = |value: &Value| matches!(value.kind, ValueKind::Table(_));
+        match &value.kind {
+            ValueKind::Array(items) if items.iter().all(is_table) => items.len(),
+            _ => {
+                self.error(
+                    key,
+                    "can be there several times, each a table of its own",
+                    format!("write [[{key}]] on a line of its own"),
+                );
+                0
+            }
+        }
+    }
+
     /// The kind of a secret: the text itself, or the name of a file that holds it (`KEY.file`).
-    pub(super) fn secret(
-        &mut self,
-        key: &'static str,
-        file_key: &'static str,
-    ) -> Option<SecretSource> {
+    pub(super) fn secret(&mut self, key: &str, file_key: &str) -> Option<SecretSource> {
         let value = self.get(key)?;
         match value.kind {
             ValueKind::String(text) => Some(SecretSource::Text(text)),
@@ -330,7 +343,8 @@ impl<'a> Settings<'a> {
 
     /// Reports what nobody asked for, and gives all problems.
     pub(super) fn finish(mut self) -> Vec<Problem> {
-        for (key, example) in unknown::find(&self.known, &self.merged) {
+        let known = std::mem::take(&mut self.known);
+        for (key, example) in unknown::find(&known, &self.merged) {
             if let Some(example) = example {
                 self.error(
                     &key,
@@ -338,7 +352,7 @@ impl<'a> Settings<'a> {
                     format!("write [{key}] on a line of its own, and below it {example} = ..."),
                 );
             } else {
-                let help = unknown::suggestion(&self.known, &key);
+                let help = unknown::suggestion(&known, &key);
                 self.note(
                     Severity::Error,
                     &key,
@@ -363,8 +377,8 @@ impl<'a> Settings<'a> {
 
     /// Every key that was asked for.
     #[cfg(test)]
-    pub(super) fn known(&self) -> Vec<&'static str> {
-        self.known.iter().copied().collect()
+    pub(super) fn known(&self) -> &Known {
+        &self.known
     }
 }
 
@@ -374,6 +388,12 @@ pub(super) enum SecretSource {
     Text(String),
     /// In this file.
     File(String),
+}
+
+/// The list that a key is an item of: `ipv4.dns` for `ipv4.dns[1]`.
+fn item_of(key: &str) -> Option<&str> {
+    let (list, _) = key.strip_suffix(']')?.rsplit_once('[')?;
+    Some(list)
 }
 
 fn kind(kind: &ValueKind) -> &'static str {

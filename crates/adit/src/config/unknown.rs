@@ -6,35 +6,58 @@ use config::{Value, ValueKind};
 
 use super::document::join;
 
-/// Every key there is, as dotted paths.
-pub(super) type Known = BTreeSet<&'static str>;
+/// Every key there is, as dotted paths without the numbers of items.
+pub(super) type Known = BTreeSet<String>;
+
+/// A key without the numbers of items: `ipsec.peer.from` for `ipsec.peer[0].from[1]`.
+pub(super) fn plain(key: &str) -> String {
+    let mut plain = String::with_capacity(key.len());
+    for (index, part) in key.split('[').enumerate() {
+        let rest = part.split_once(']').map_or(part, |(_, rest)| rest);
+        plain.push_str(if index == 0 { part } else { rest });
+    }
+    plain
+}
 
 /// The unknown keys of a tree. A known table that holds a plain value is among them, with the name
 /// of a key that it could have had.
-pub(super) fn find(known: &Known, root: &Value) -> Vec<(String, Option<&'static str>)> {
+pub(super) fn find<'a>(known: &'a Known, root: &Value) -> Vec<(String, Option<&'a str>)> {
     let mut unknown = Vec::new();
     walk(known, root, "", &mut unknown);
     unknown
 }
 
-fn walk(
-    known: &Known,
+fn walk<'a>(
+    known: &'a Known,
     value: &Value,
     prefix: &str,
-    unknown: &mut Vec<(String, Option<&'static str>)>,
+    unknown: &mut Vec<(String, Option<&'a str>)>,
 ) {
-    let ValueKind::Table(table) = &value.kind else {
-        return;
+    let table = match &value.kind {
+        ValueKind::Table(table) => table,
+        ValueKind::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                walk(known, item, &format!("{prefix}[{index}]"), unknown);
+            }
+            return;
+        }
+        _ => return,
     };
     let mut keys: Vec<_> = table.iter().collect();
     keys.sort_by_key(|(key, _)| *key);
     for (key, inner) in keys {
         let path = join(prefix, key);
-        let is_table = matches!(inner.kind, ValueKind::Table(_));
-        let below = known.iter().find(|known| is_below(known, &path));
-        if is_table && below.is_some() {
+        let name = plain(&path);
+        let is_known = known.contains(&name);
+        let below = known.iter().find(|known| is_below(known, &name));
+        let inside = match inner.kind {
+            ValueKind::Table(_) => below.is_some(),
+            ValueKind::Array(_) => is_known,
+            _ => false,
+        };
+        if inside {
             walk(known, inner, &path, unknown);
-        } else if !known.contains(path.as_str()) {
+        } else if !is_known {
             unknown.push((path, below.map(|known| last(known))));
         }
     }
@@ -42,6 +65,7 @@ fn walk(
 
 /// What to do about an unknown key.
 pub(super) fn suggestion(known: &Known, key: &str) -> String {
+    let key = &plain(key);
     // The same name in another table is the better guess than a name that is far off.
     let same = known.iter().find(|known| last(known) == last(key));
     let nearest = known
@@ -96,7 +120,14 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::distance;
+    use super::{distance, plain};
+
+    #[test]
+    fn keys_lose_their_numbers() {
+        assert_eq!(plain("ipsec.peer[0].from[12]"), "ipsec.peer.from");
+        assert_eq!(plain("ipv4.dns"), "ipv4.dns");
+        assert_eq!(plain("a[]b[[1]]"), "ab]");
+    }
 
     #[test]
     fn distances_are_levenshtein() {

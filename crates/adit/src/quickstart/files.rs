@@ -272,7 +272,7 @@ mod tests {
         }
         let loaded = config::load_with(&made.config, []).unwrap();
         let config = loaded.config;
-        assert_eq!(config.ipsec.psk.expose().len(), 24);
+        assert_eq!(config.ipsec.psk.unwrap().expose().len(), 24);
         let ipv4 = config.ipv4.unwrap();
         assert_eq!(ipv4.pool.to_string(), "10.78.0.0/16");
         assert_eq!(ipv4.dns, [Ipv4Addr::new(192, 0, 2, 53)]);

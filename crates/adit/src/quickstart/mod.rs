@@ -32,6 +32,13 @@ pub(crate) fn prepare(options: &Quickstart) -> Result<Loaded, Failure> {
     let host = Host::look();
     let made = files::make(&options.dir, options.ipv6_prefix, &host)?;
     let loaded = config::load(&made.config)?;
+    let Some(psk) = loaded.config.ipsec.psk.clone() else {
+        return Err(Failure::usage(format_args!(
+            "{} has no ipsec.psk, which is how quickstart explains clients to connect; run `adit \
+             serve` instead",
+            made.config.display()
+        )));
+    };
     let listed = users::read(&loaded.config.users_file).map_err(Failure::failed)?;
     let (user, password) = match &made.user {
         Some((name, password)) => (name.clone(), Password::Fresh(password.clone())),
@@ -45,7 +52,7 @@ pub(crate) fn prepare(options: &Quickstart) -> Result<Loaded, Failure> {
     let page = Page {
         files: made.files,
         reach: reach(options.public.as_deref(), &host),
-        psk: loaded.config.ipsec.psk.clone(),
+        psk,
         user,
         password,
         ipv4_pool: loaded.config.ipv4.as_ref().map(|ipv4| ipv4.pool),
