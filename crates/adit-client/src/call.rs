@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adit_crypto::Rng;
-use adit_l2tp::Tunnel;
+use adit_l2tp::{Order, Role, Sequencing, Stop, Tunnel};
 use adit_link::{Handled, Host, HostEvent};
 use adit_ppp::{AuthOption, Link, NcpState};
 use adit_wire::PacketBuf;
@@ -34,6 +34,8 @@ pub(crate) struct Call {
     tunnel: Option<Tunnel>,
     /// The session's ids, ours and the server's.
     session: Option<(u16, u16)>,
+    /// Numbers of its data messages.
+    sequencing: Option<Sequencing>,
     ppp: Option<Link>,
     host: Option<Host>,
     told: VecDeque<Told>,
@@ -50,6 +52,7 @@ impl Call {
             ppp_config: config.ppp.clone(),
             tunnel: None,
             session: None,
+            sequencing: None,
             ppp: None,
             host: None,
             told: VecDeque::new(),
@@ -62,7 +65,7 @@ impl Call {
     pub(crate) fn start(&mut self, link_mtu: u16, now: Instant, rng: &mut Rng) {
         self.ppp_config.mru = self.ppp_config.mru.min(link_mtu);
         let id = rng.u16().max(1);
-        self.tunnel = Some(Tunnel::initiate(&self.l2tp, id, now, rng));
+        self.tunnel = Some(Tunnel::initiate(&self.l2tp, Role::Lac, id, now, rng));
     }
 
     pub(crate) fn is_started(&self) -> bool {
@@ -90,6 +93,9 @@ impl Call {
                     return None;
                 }
                 tunnel.note_data(now);
+                if self.sequencing.as_mut()?.receive(data.ns) == Order::Late {
+                    return None;
+                }
                 let frame = message.start + data.payload.start..message.start + data.payload.end;
                 self.handle_frame(packet, frame, now, rng)
             }
@@ -131,7 +137,7 @@ impl Call {
     }
 
     /// Makes an IP packet an L2TP message, in place, if its family is up.
-    pub(crate) fn wrap_ip(&self, packet: &mut PacketBuf) -> Option<()> {
+    pub(crate) fn wrap_ip(&mut self, packet: &mut PacketBuf) -> Option<()> {
         let header = IpHeader::parse(packet.as_slice()).ok()?;
         let ppp = self.ppp.as_ref()?;
         let (open, protocol) = match header.family() {
@@ -146,9 +152,17 @@ impl Call {
     }
 
     /// Makes a PPP frame an L2TP message, in place, if there is a session.
-    pub(crate) fn wrap_frame(&self, packet: &mut PacketBuf) -> Option<()> {
-        let (remote_tunnel, remote_session) = self.l2tp_ids()?;
-        adit_l2tp::prepend_data_header(packet, remote_tunnel, remote_session).ok()
+    pub(crate) fn wrap_frame(&mut self, packet: &mut PacketBuf) -> Option<()> {
+        let (tunnel, session) = self.l2tp_ids()?;
+        let ns = self.sequencing.as_mut().and_then(Sequencing::next_ns);
+        match ns {
+            Some(ns) => adit_l2tp::prepend_sequenced_data_header(packet, tunnel, session, ns),
+            None if self.l2tp.manner.data_length => {
+                adit_l2tp::prepend_data_header(packet, tunnel, session)
+            }
+            None => adit_l2tp::prepend_short_data_header(packet, tunnel, session),
+        }
+        .ok()
     }
 
     /// The server's numbers of the tunnel and the session, once there are both.
@@ -245,11 +259,7 @@ impl Call {
 
     fn close_tunnel(&mut self, now: Instant) {
         if let Some(tunnel) = &mut self.tunnel {
-            let stop = adit_l2tp::Stop {
-                result: self.goodbye.stop,
-                ..adit_l2tp::Stop::shutting_down()
-            };
-            tunnel.close(stop, now);
+            tunnel.close(Stop::new(self.goodbye.stop), now);
         }
     }
 
@@ -284,9 +294,12 @@ impl Call {
             }
             L2tp::SessionUp { local, remote } => {
                 self.session = Some((local, remote));
+                self.sequencing = self.tunnel.as_ref().map(|tunnel| tunnel.sequencing(local));
                 self.ppp = Some(Link::client(self.ppp_config.clone(), now, rng));
                 self.tell(Event::Session { local, remote });
             }
+            // About a line, which a connection over IP does not have.
+            L2tp::LinkInfo { .. } | L2tp::WanErrors { .. } => {}
             L2tp::SessionDown { cause, .. } => {
                 self.session = None;
                 if self.ending.is_none() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adit_ike::Opening;
+use adit_l2tp::StopResult;
 use adit_wire::ip::Family;
 
 /// One connection's configuration.
@@ -47,8 +48,8 @@ pub struct Config {
 pub struct Ending {
     /// Whether PPP is ended first, by Terminate-Request.
     pub ppp: bool,
-    /// The result code of StopCCN (RFC 2661 section 4.4.2).
-    pub stop: u16,
+    /// The result code of StopCCN.
+    pub stop: StopResult,
     /// How long after that the Deletes come.
     pub pause: Duration,
 }
@@ -57,7 +58,7 @@ impl Default for Ending {
     fn default() -> Self {
         Self {
             ppp: true,
-            stop: 6,
+            stop: StopResult::SHUTTING_DOWN,
             pause: Duration::ZERO,
         }
     }
@@ -70,6 +71,15 @@ impl Config {
             identity: self.identity.clone().unwrap_or_else(|| local.into()),
             mode: self.mode,
             peer: self.server_identity.clone(),
+        }
+    }
+
+    /// Bytes of L2TP before a frame.
+    pub(crate) fn l2tp_header(&self) -> usize {
+        if self.l2tp.sequencing {
+            adit_l2tp::SEQUENCED_DATA_HEADER_LEN
+        } else {
+            adit_l2tp::DATA_HEADER_LEN
         }
     }
 

@@ -37,8 +37,7 @@ impl PlainClient {
             Family::V4 => 20,
             Family::V6 => 40,
         };
-        let headers =
-            ip_header + udp::HEADER_LEN + adit_l2tp::DATA_HEADER_LEN + adit_ppp::HEADER_LEN;
+        let headers = ip_header + udp::HEADER_LEN + config.l2tp_header() + adit_ppp::HEADER_LEN;
         // cast: a few dozen bytes
         let link_mtu = config.path_mtu.saturating_sub(headers as u16);
         client.call.start(link_mtu, now, &mut client.rng);

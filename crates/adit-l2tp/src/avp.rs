@@ -1,5 +1,5 @@
 //! Attribute Value Pairs (RFC 2661 4.1): cutting a message into them and writing them. It never
-//! decides what an AVP means to a tunnel.
+//! decides what an AVP means to a tunnel, nor opens a hidden one.
 
 use adit_wire::{Reader, Writer};
 
@@ -9,7 +9,7 @@ const RESERVED: u16 = 0x3c00;
 const LENGTH_MASK: u16 = 0x03ff;
 const HEADER_LEN: usize = 6;
 /// The longest value that the 10-bit length leaves room for.
-const MAX_VALUE_LEN: usize = LENGTH_MASK as usize - HEADER_LEN;
+pub(crate) const MAX_VALUE_LEN: usize = LENGTH_MASK as usize - HEADER_LEN;
 
 /// Why a message cannot be cut into AVPs, or a value not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,22 @@ pub enum AvpError {
         /// Its value.
         value: u32,
     },
+    /// A hidden value says that it is longer than what hides it (section 4.3). Where the length is
+    /// one that no value has, the secrets of the two ends differ.
+    #[error(
+        "hidden attribute {attribute} of {length} bytes in a body of {body}: is the secret the same at both ends?"
+    )]
+    HiddenLength {
+        /// The attribute type.
+        attribute: u16,
+        /// The deciphered length; 0 if there is not even room for one.
+        length: usize,
+        /// Bytes of the AVP's body.
+        body: usize,
+    },
+    /// A hidden AVP with no Random Vector before it.
+    #[error("hidden attribute {0} without a Random Vector before it")]
+    NoRandomVector(u16),
 }
 
 macro_rules! attributes {
@@ -118,6 +134,25 @@ attributes! {
     SequencingRequired = 39, "Sequencing Required";
 }
 
+impl Attribute {
+    /// Whether RFC 2661 4.4 lets it be hidden. What is needed to read the rest of a message may
+    /// not, nor what must be read without the secret.
+    pub const fn may_be_hidden(self) -> bool {
+        !matches!(
+            self,
+            Self::MessageType
+                | Self::ResultCode
+                | Self::ProtocolVersion
+                | Self::TieBreaker
+                | Self::HostName
+                | Self::ReceiveWindowSize
+                | Self::CauseCode
+                | Self::RandomVector
+                | Self::SequencingRequired
+        )
+    }
+}
+
 /// One AVP as it stands in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avp<'a> {
@@ -136,6 +171,18 @@ pub struct Avp<'a> {
 }
 
 impl<'a> Avp<'a> {
+    /// An AVP of RFC 2661 that is not hidden.
+    pub(crate) fn plain(mandatory: bool, attribute: Attribute, value: &'a [u8]) -> Self {
+        Self {
+            mandatory,
+            hidden: false,
+            reserved: false,
+            vendor: 0,
+            kind: attribute as u16,
+            value,
+        }
+    }
+
     /// Whether this is readable and that attribute of RFC 2661, and no vendor's of equal number.
     pub fn is(&self, attribute: Attribute) -> bool {
         self.vendor == 0 && self.kind == attribute as u16 && !self.hidden && !self.reserved
@@ -153,11 +200,16 @@ impl<'a> Avp<'a> {
 
     /// The value as exactly `N` bytes.
     pub fn array<const N: usize>(&self) -> Result<[u8; N], AvpError> {
-        self.value.try_into().map_err(|_| AvpError::ValueLength {
+        self.value.try_into().map_err(|_| self.not_of_length(N))
+    }
+
+    /// That the value should have had `expected` bytes.
+    pub(crate) fn not_of_length(&self, expected: usize) -> AvpError {
+        AvpError::ValueLength {
             attribute: self.kind,
-            expected: N,
+            expected,
             actual: self.value.len(),
-        })
+        }
     }
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, AvpError> {
@@ -215,17 +267,17 @@ impl<'a> Iterator for Avps<'a> {
     }
 }
 
-/// Appends an AVP of RFC 2661, neither hidden nor with reserved bits. A value that does not fit the
-/// length field is cut.
-pub(crate) fn write(writer: &mut Writer, mandatory: bool, attribute: Attribute, value: &[u8]) {
-    let value = value.get(..MAX_VALUE_LEN).unwrap_or(value);
+/// Appends an AVP without reserved bits. A value that does not fit the length field is cut.
+pub(crate) fn write(writer: &mut Writer, avp: &Avp<'_>) {
+    let value = avp.value.get(..MAX_VALUE_LEN).unwrap_or(avp.value);
     // cast: at most 1,023 by the line above
     let length = (HEADER_LEN + value.len()) as u16;
-    let flags = if mandatory { MANDATORY } else { 0 };
+    let mandatory = if avp.mandatory { MANDATORY } else { 0 };
+    let hidden = if avp.hidden { HIDDEN } else { 0 };
     writer
-        .u16(flags | length)
-        .u16(0)
-        .u16(attribute as u16)
+        .u16(mandatory | hidden | length)
+        .u16(avp.vendor)
+        .u16(avp.kind)
         .bytes(value);
 }
 
@@ -283,8 +335,14 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_long_values_are_cut() {
         let mut writer = Writer::new();
-        write(&mut writer, false, Attribute::VendorName, b"adit");
-        write(&mut writer, true, Attribute::HostName, &[b'x'; 2000]);
+        write(
+            &mut writer,
+            &Avp::plain(false, Attribute::VendorName, b"adit"),
+        );
+        write(
+            &mut writer,
+            &Avp::plain(true, Attribute::HostName, &[b'x'; 2000]),
+        );
         let bytes = writer.into_vec();
         assert_eq!(bytes[..10], [0, 10, 0, 0, 0, 8, b'a', b'd', b'i', b't']);
         let avps: Vec<_> = Avps::new(&bytes).map(Result::unwrap).collect();

@@ -195,7 +195,22 @@ impl Channel {
                 self.stats.duplicates += 1;
                 Ok(Received::Duplicate)
             }
-            ahead if ahead < self.receive_window && datagram.len() <= MAX_HELD_LEN => {
+            ahead if ahead >= self.receive_window => {
+                self.stats.outside_window += 1;
+                Err(Error::OutsideWindow {
+                    ns: control.ns,
+                    expected: self.next,
+                })
+            }
+            _ if datagram.len() > MAX_HELD_LEN => {
+                self.stats.too_long += 1;
+                Err(Error::TooLong {
+                    ns: control.ns,
+                    expected: self.next,
+                    len: datagram.len(),
+                })
+            }
+            _ => {
                 if self.held.contains_key(&control.ns) {
                     self.stats.duplicates += 1;
                 } else {
@@ -203,14 +218,6 @@ impl Channel {
                     self.held.insert(control.ns, datagram.to_vec());
                 }
                 Ok(Received::Held)
-            }
-            _ => {
-                self.stats.outside_window += 1;
-                Err(Error::OutsideWindow {
-                    ns: control.ns,
-                    expected: self.next,
-                    len: datagram.len(),
-                })
             }
         }
     }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::manner::Manner;
+use crate::secret::Secret;
+
 /// Settings shared by all tunnels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -29,8 +32,22 @@ pub struct Config {
     pub setup_timeout: Duration,
     /// Sessions on one tunnel.
     pub max_sessions: u16,
-    /// The (Tx) Connect Speed that a LAC reports, in bits per second.
-    pub tx_connect_speed: u32,
+    /// The secret shared with all peers (RFC 2661 5.1.1); one for a single peer goes to
+    /// [`Tunnel::with_secret`](crate::Tunnel::with_secret).
+    pub secret: Option<Secret>,
+    /// Whether peers must prove that they know the secret, if there is one. Ours is proved to
+    /// every peer that asks.
+    pub challenge: bool,
+    /// Whether AVPs are hidden (RFC 2661 4.3), if there is a secret. Hidden AVPs of the peer are
+    /// read in any case.
+    pub hide: bool,
+    /// Whether a LAC wants a single tunnel, should the peer open one at the same time (RFC 2661
+    /// 4.4.3, Tie Breaker).
+    pub tie_breaker: bool,
+    /// Whether a LAC demands sequence numbers in data messages (RFC 2661 5.4).
+    pub sequencing: bool,
+    /// How a LAC words what it says.
+    pub manner: Manner,
 }
 
 impl Default for Config {
@@ -47,7 +64,12 @@ impl Default for Config {
             hello_tries: 35,
             setup_timeout: Duration::from_secs(60),
             max_sessions: 16,
-            tx_connect_speed: 1_000_000_000,
+            secret: None,
+            challenge: true,
+            hide: false,
+            tie_breaker: false,
+            sequencing: false,
+            manner: Manner::OWN,
         }
     }
 }

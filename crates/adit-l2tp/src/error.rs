@@ -2,9 +2,9 @@
 //! tunnel.
 
 use crate::avp::{Attribute, AvpError};
-use crate::event::{CallDisconnect, Stop};
 use crate::header::DecodeError;
 use crate::message::MessageType;
+use crate::result::{CallDisconnect, CallResult, GeneralError, Stop, StopResult};
 use crate::state::{SessionState, TunnelState};
 
 /// Why [`Tunnel::handle_datagram`](crate::Tunnel::handle_datagram) did not accept a datagram.
@@ -34,6 +34,10 @@ pub enum Error {
     /// takes its place when the SCCRQ is repeated.
     #[error("the peer has started anew")]
     StartedAnew,
+    /// The peer opens a control connection while ours is on its way, and its SCCRQ loses by the
+    /// tie breaker, or by both having the same value; dropped without a word (RFC 2661 4.4.3).
+    #[error("the peer opened a control connection at the same time, and lost by the tie breaker")]
+    Tie,
     /// The control connection is over; dropped.
     #[error("the control connection is closed")]
     Closed,
@@ -45,10 +49,18 @@ pub enum Error {
         /// The highest possible value.
         next: u16,
     },
-    /// Too far ahead of the message expected next, or too long to be held until that arrives;
-    /// dropped, and the peer is told what is expected.
-    #[error("message {ns} of {len} bytes cannot be held until {expected} arrives")]
+    /// Beyond the receive window that we announced; dropped, and the peer is told what is expected.
+    #[error("message {ns} is beyond the receive window, which begins with {expected}")]
     OutsideWindow {
+        /// Number of the message.
+        ns: u16,
+        /// Number expected next.
+        expected: u16,
+    },
+    /// Ahead of the message expected next, and too long to be held until that arrives; dropped
+    /// likewise.
+    #[error("message {ns} of {len} bytes is too long to be held until {expected} arrives")]
+    TooLong {
         /// Number of the message.
         ns: u16,
         /// Number expected next.
@@ -123,6 +135,14 @@ pub enum Fault {
         "the peer sent a Challenge, but no tunnel secret is configured: switch off tunnel authentication at the peer"
     )]
     Challenge,
+    /// The peer does not answer our Challenge: it has no tunnel secret.
+    #[error(
+        "{0} without a Challenge Response: set the tunnel secret at the peer, or challenge nobody"
+    )]
+    NoChallengeResponse(MessageType),
+    /// The peer's answer to our Challenge is wrong: it has another tunnel secret.
+    #[error("{0} with a wrong Challenge Response: the tunnel secrets differ")]
+    WrongChallengeResponse(MessageType),
     /// The message does not fit the state of the control connection (RFC 2661 7.2).
     #[error("{message} in state {state}")]
     UnexpectedOnTunnel {
@@ -162,6 +182,9 @@ pub enum Unrecognized {
     /// It is hidden, and there is no secret to read it with.
     #[error("hidden, but no tunnel secret is configured")]
     Hidden,
+    /// It is hidden, and must not be.
+    #[error("hidden, which it must not be")]
+    MustNotBeHidden,
     /// A reserved bit is set.
     #[error("reserved bits are set")]
     ReservedBits,
@@ -171,10 +194,15 @@ impl Fault {
     /// The StopCCN that answers this fault (result and error codes of RFC 2661 4.4.2).
     pub fn stop(&self) -> Stop {
         let (result, error) = match self {
-            Self::ProtocolVersion { .. } => (5, 0x0100), // the highest version supported, 1.0
-            Self::Challenge => (4, 0),
-            Self::UnexpectedOnTunnel { .. } | Self::UnexpectedOnSession { .. } => (7, 0),
-            other => (2, other.general_error()),
+            // The error code is the highest version supported.
+            Self::ProtocolVersion { .. } => (StopResult::PROTOCOL_VERSION, GeneralError(0x0100)),
+            fault if fault.is_of_authentication() => {
+                (StopResult::NOT_AUTHORIZED, GeneralError::NONE)
+            }
+            Self::UnexpectedOnTunnel { .. } | Self::UnexpectedOnSession { .. } => {
+                (StopResult::STATE_MACHINE, GeneralError::NONE)
+            }
+            other => (StopResult::GENERAL, other.general_error()),
         };
         Stop {
             result,
@@ -186,30 +214,45 @@ impl Fault {
     /// The CDN that answers this fault (result and error codes of RFC 2661 4.4.2).
     pub fn disconnect(&self) -> CallDisconnect {
         let (result, error) = match self {
-            Self::TooManySessions(_) => (4, 4),
-            Self::OutgoingCall | Self::IncomingCall => (5, 0),
-            other => (2, other.general_error()),
+            Self::TooManySessions(_) => (CallResult::NO_FACILITIES_NOW, GeneralError::NO_RESOURCES),
+            Self::OutgoingCall | Self::IncomingCall => {
+                (CallResult::NO_FACILITIES, GeneralError::NONE)
+            }
+            other => (CallResult::GENERAL, other.general_error()),
         };
         CallDisconnect {
             result,
             error,
             message: self.to_string(),
+            q931: None,
         }
     }
 
-    /// The general error codes: 2 a wrong length, 3 a value out of range, 4 no resources, 5 an ID
-    /// invalid in this context, 8 an unknown AVP with the M bit.
-    fn general_error(&self) -> u16 {
+    /// Whether the peer failed tunnel authentication, or we did.
+    pub const fn is_of_authentication(&self) -> bool {
+        matches!(
+            self,
+            Self::Challenge | Self::NoChallengeResponse(_) | Self::WrongChallengeResponse(_)
+        )
+    }
+
+    fn general_error(&self) -> GeneralError {
         match self {
-            Self::Avp(AvpError::Value { .. })
+            Self::Avp(AvpError::Value { .. } | AvpError::NoRandomVector(_))
             | Self::NoMessageType
             | Self::Missing { .. }
-            | Self::ProtocolVersion { .. } => 3,
-            Self::Avp(_) => 2,
-            Self::UnknownMessage(_) | Self::Unrecognized { .. } => 8,
-            Self::UnexpectedOnTunnel { .. } | Self::UnexpectedOnSession { .. } => 5,
-            Self::TooManySessions(_) => 4,
-            Self::Challenge | Self::OutgoingCall | Self::IncomingCall => 0,
+            | Self::ProtocolVersion { .. } => GeneralError::OUT_OF_RANGE,
+            Self::Avp(_) => GeneralError::WRONG_LENGTH,
+            Self::UnknownMessage(_) | Self::Unrecognized { .. } => GeneralError::UNKNOWN_MANDATORY,
+            Self::UnexpectedOnTunnel { .. } | Self::UnexpectedOnSession { .. } => {
+                GeneralError::INVALID_SESSION
+            }
+            Self::TooManySessions(_) => GeneralError::NO_RESOURCES,
+            Self::Challenge
+            | Self::NoChallengeResponse(_)
+            | Self::WrongChallengeResponse(_)
+            | Self::OutgoingCall
+            | Self::IncomingCall => GeneralError::NONE,
         }
     }
 }

@@ -1,79 +1,8 @@
-//! What a tunnel tells its owner, and what its owner tells it when closing.
+//! What a tunnel tells its owner.
 
+use crate::call::{Accm, CallErrors};
 use crate::error::Fault;
-
-/// Why a session is closed: the Result Code AVP of a CDN (RFC 2661 4.4.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallDisconnect {
-    /// 1 carrier lost, 2 see `error`, 3 administrative, 4 no facilities for now, 5 no facilities,
-    /// 10 not established in time.
-    pub result: u16,
-    /// The general error code; 0 for none.
-    pub error: u16,
-    /// A text for the peer's log; may be empty, 200 bytes of it are sent.
-    pub message: String,
-}
-
-impl CallDisconnect {
-    /// Result 3: for administrative reasons.
-    pub fn administrative() -> Self {
-        Self {
-            result: 3,
-            error: 0,
-            message: String::new(),
-        }
-    }
-
-    /// Result 10: not established in the time allotted.
-    pub(crate) fn not_in_time() -> Self {
-        Self {
-            result: 10,
-            error: 0,
-            message: "the session was not established in time".into(),
-        }
-    }
-}
-
-/// Why a tunnel is closed: the Result Code AVP of a StopCCN (RFC 2661 4.4.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stop {
-    /// 1 request to clear, 2 see `error`, 3 channel already exists, 4 not authorized, 5 protocol
-    /// version, 6 shutting down, 7 state machine error.
-    pub result: u16,
-    /// The general error code; 0 for none.
-    pub error: u16,
-    /// A text for the peer's log; may be empty, 200 bytes of it are sent.
-    pub message: String,
-}
-
-impl Stop {
-    /// Result 1: the general request to clear the control connection.
-    pub fn clear() -> Self {
-        Self {
-            result: 1,
-            error: 0,
-            message: String::new(),
-        }
-    }
-
-    /// Result 6: the sender is being shut down.
-    pub fn shutting_down() -> Self {
-        Self {
-            result: 6,
-            error: 0,
-            message: String::new(),
-        }
-    }
-
-    /// Result 1, since RFC 2661 has no code for a control connection that took too long.
-    pub(crate) fn not_in_time() -> Self {
-        Self {
-            result: 1,
-            error: 0,
-            message: "the control connection was not established in time".into(),
-        }
-    }
-}
+use crate::result::{CallDisconnect, Stop};
 
 /// Something that the owner of a tunnel acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +23,20 @@ pub enum Event {
         /// The peer's, in data messages to it.
         remote: u16,
     },
+    /// The LNS told what PPP's ends escape (Set-Link-Info). It means nothing over IP.
+    LinkInfo {
+        /// Our session ID.
+        local: u16,
+        /// The maps.
+        accm: Accm,
+    },
+    /// The LAC told what went wrong on its line (WAN-Error-Notify).
+    WanErrors {
+        /// Our session ID.
+        local: u16,
+        /// The counters since the call began.
+        errors: CallErrors,
+    },
     /// A session is over, or never came to be.
     SessionDown {
         /// Our session ID.
@@ -113,15 +56,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionDownCause {
     /// The peer sent a CDN.
-    #[error("closed by the peer (result {result}, error {error}) {message}")]
-    ByPeer {
-        /// Result code; 0 if it could not be read.
-        result: u16,
-        /// General error code.
-        error: u16,
-        /// The peer's text; may be empty.
-        message: String,
-    },
+    #[error("closed by the peer: {0}")]
+    ByPeer(CallDisconnect),
     /// [`close_session`](crate::Tunnel::close_session) was called.
     #[error("closed by us")]
     ByUs,
@@ -143,15 +79,8 @@ pub enum SessionDownCause {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TunnelDownCause {
     /// The peer sent a StopCCN.
-    #[error("closed by the peer (result {result}, error {error}) {message}")]
-    ByPeer {
-        /// Result code; 0 if it could not be read.
-        result: u16,
-        /// General error code.
-        error: u16,
-        /// The peer's text; may be empty.
-        message: String,
-    },
+    #[error("closed by the peer: {0}")]
+    ByPeer(Stop),
     /// [`close`](crate::Tunnel::close) was called.
     #[error("closed by us")]
     ByUs,
@@ -161,6 +90,9 @@ pub enum TunnelDownCause {
     /// The peer has forgotten it and opens a new one under the same number.
     #[error("the peer has started anew")]
     StartedAnew,
+    /// Both ends opened a tunnel at the same time with the same Tie Breaker, and both give up.
+    #[error("both ends opened a tunnel with the same tie breaker")]
+    Tie,
     /// It was not established within the setup timeout.
     #[error("not established in time")]
     SetupTimeout,

@@ -7,7 +7,8 @@ use std::ops::Range;
 use adit_wire::{NoRoom, PacketBuf, Reader, Truncated, Writer};
 
 use crate::avp::{Attribute, Avps};
-use crate::message::MessageType;
+use crate::message::{MessageType, text};
+use crate::secret::{Opened, Opener, Secret};
 
 const TYPE: u16 = 0x8000;
 const LENGTH: u16 = 0x4000;
@@ -113,18 +114,41 @@ impl Control<'_> {
     /// The peer's tunnel ID out of an SCCRQ or StopCCN, the two messages that may come with tunnel
     /// ID 0 (RFC 2661 4.4.3): a retransmitted SCCRQ, or a StopCCN of a LAC that has not heard our
     /// SCCRP, belongs to the tunnel of this peer that has this
-    /// [`remote_id`](crate::Tunnel::remote_id). None for every other message and for a missing,
-    /// hidden, malformed or zero ID.
-    pub fn assigned_tunnel_id(&self) -> Option<u16> {
+    /// [`remote_id`](crate::Tunnel::remote_id). `secret` opens it, should it be hidden. None for
+    /// every other message and for a missing, unreadable or zero ID.
+    pub fn assigned_tunnel_id(&self, secret: Option<&Secret>) -> Option<u16> {
         match MessageType::from_wire(self.message_type()?)? {
             MessageType::Sccrq | MessageType::StopCcn => {}
             _ => return None,
         }
+        // Unlike a full reading this stops at the first fault, and what is behind the ID is not
+        // looked at.
+        let mut opener = Opener::new(secret);
+        for avp in Avps::new(self.avps).map_while(Result::ok) {
+            let opened = opener.open(&avp);
+            if avp.vendor != 0 || avp.reserved || avp.kind != Attribute::AssignedTunnelId as u16 {
+                continue;
+            }
+            let id = match opened.ok()? {
+                Opened::Plain => avp.u16().ok()?,
+                Opened::Hidden(value) => u16::from_be_bytes(value.as_slice().try_into().ok()?),
+                Opened::NoSecret => return None,
+            };
+            return (id != 0).then_some(id);
+        }
+        None
+    }
+
+    /// The host name out of an SCCRQ, made fit to be shown: by it the secret of a tunnel can be
+    /// looked up (RFC 2661 4.4.3; it is never hidden). It is a claim and proves nothing.
+    pub fn host_name(&self) -> Option<String> {
+        if self.message_type()? != MessageType::Sccrq as u16 {
+            return None;
+        }
         Avps::new(self.avps)
             .map_while(Result::ok)
-            .find(|avp| avp.is(Attribute::AssignedTunnelId))
-            .and_then(|avp| avp.u16().ok())
-            .filter(|id| *id != 0)
+            .find(|avp| avp.is(Attribute::HostName))
+            .map(|avp| text(avp.value))
     }
 }
 
@@ -192,33 +216,45 @@ fn decode_data(mut reader: Reader<'_>, flags: u16, end: usize) -> Result<Data, D
 /// Prepends the header of a data message for the peer's `tunnel` and `session` to the PPP frame in
 /// `buf`: a length, no sequence numbers, no offset, no priority ([`DATA_HEADER_LEN`] bytes).
 pub fn prepend_data_header(buf: &mut PacketBuf, tunnel: u16, session: u16) -> Result<(), NoRoom> {
-    prepend(buf, LENGTH | VERSION, [tunnel, session])
+    prepend(buf, true, VERSION, [tunnel, session])
+}
+
+/// As [`prepend_data_header`], without a length, which some clients leave out (6 bytes).
+pub fn prepend_short_data_header(
+    buf: &mut PacketBuf,
+    tunnel: u16,
+    session: u16,
+) -> Result<(), NoRoom> {
+    prepend(buf, false, VERSION, [tunnel, session])
 }
 
 /// As [`prepend_data_header`], with the sequence number `ns` ([`SEQUENCED_DATA_HEADER_LEN`] bytes):
-/// for a session whose peer asked for them with a Sequencing Required AVP.
+/// for a session whose [`Sequencing`](crate::Sequencing) gives one.
 pub fn prepend_sequenced_data_header(
     buf: &mut PacketBuf,
     tunnel: u16,
     session: u16,
     ns: u16,
 ) -> Result<(), NoRoom> {
-    prepend(buf, LENGTH | SEQUENCE | VERSION, [tunnel, session, ns, 0])
+    prepend(buf, true, SEQUENCE | VERSION, [tunnel, session, ns, 0])
 }
 
 fn prepend<const N: usize>(
     buf: &mut PacketBuf,
+    with_length: bool,
     flags: u16,
     fields: [u16; N],
 ) -> Result<(), NoRoom> {
-    let header_len = 4 + 2 * N;
+    let header_len = if with_length { 4 } else { 2 } + 2 * N;
     let length = buf.len() + header_len;
     let length_field = u16::try_from(length).map_err(|_| NoRoom {
         needed: length,
         left: usize::from(u16::MAX),
     })?;
     let header = buf.prepend(header_len)?;
-    let fields = [flags, length_field].into_iter().chain(fields);
+    let flags = if with_length { flags | LENGTH } else { flags };
+    let length_field = with_length.then_some(length_field);
+    let fields = std::iter::once(flags).chain(length_field).chain(fields);
     for (to, from) in header.chunks_exact_mut(2).zip(fields) {
         to.copy_from_slice(&from.to_be_bytes());
     }

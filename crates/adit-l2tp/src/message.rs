@@ -3,8 +3,11 @@
 //! never judges whether the message fits the state of a tunnel.
 
 use crate::avp::{Attribute, Avp, AvpError, Avps};
+use crate::call::{Accm, Call, CallErrors};
 use crate::error::{Fault, Unrecognized};
 use crate::header::{Packet, decode};
+use crate::result::Q931Cause;
+use crate::secret::{Opened, Opener, Secret};
 
 /// Characters of a peer's text that are kept.
 const MAX_TEXT: usize = 255;
@@ -140,6 +143,8 @@ pub struct Message {
     pub mandatory: bool,
     /// Result Code.
     pub result: Option<ResultCode>,
+    /// Q.931 Cause Code.
+    pub q931: Option<Q931Cause>,
     /// Protocol Version: version and revision.
     pub protocol_version: Option<(u8, u8)>,
     /// Framing Capabilities.
@@ -154,23 +159,36 @@ pub struct Message {
     pub tunnel_id: Option<u16>,
     /// Receive Window Size; at least 1.
     pub receive_window: Option<u16>,
-    /// Whether there is a Challenge.
-    pub challenge: bool,
+    /// Tie Breaker.
+    pub tie_breaker: Option<[u8; 8]>,
+    /// Challenge; never empty.
+    pub challenge: Option<Vec<u8>>,
+    /// Challenge Response.
+    pub challenge_response: Option<[u8; 16]>,
     /// Assigned Session ID; never 0.
     pub session_id: Option<u16>,
     /// Whether there is a Sequencing Required.
     pub sequencing_required: bool,
+    /// ACCM.
+    pub accm: Option<Accm>,
+    /// Call Errors.
+    pub call_errors: Option<CallErrors>,
+    /// What else is said about a call.
+    pub call: Call,
     /// The first thing that forbids to accept the message.
     pub fault: Option<Fault>,
-    /// AVPs that were ignored, as they may be: unknown, hidden or malformed, and not mandatory.
+    /// AVPs that were ignored, as they may be: unknown, hidden without a secret to read them, or
+    /// malformed, and not mandatory or only about the call.
     pub ignored: u64,
+    /// AVPs that were hidden, and read.
+    pub hidden: u64,
 }
 
 impl Message {
-    /// Reads the AVPs of a control message that is not an acknowledgement. Err if there is no
-    /// usable Message Type at its front; every later fault is in [`fault`](Self::fault), so that
-    /// the caller can still see whom the message is about.
-    pub fn parse(body: &[u8]) -> Result<Self, Fault> {
+    /// Reads the AVPs of a control message that is not an acknowledgement, hidden ones with
+    /// `secret`. Err if there is no usable Message Type at its front; every later fault is in
+    /// [`fault`](Self::fault), so that the caller can still see whom the message is about.
+    pub fn parse(body: &[u8], secret: Option<&Secret>) -> Result<Self, Fault> {
         let mut avps = Avps::new(body);
         let first = match avps.next() {
             Some(Ok(avp)) if avp.is(Attribute::MessageType) => avp,
@@ -182,10 +200,12 @@ impl Message {
             mandatory: first.mandatory,
             ..Self::default()
         };
+        let mut opener = Opener::new(secret);
         for avp in avps {
-            let taken = avp
-                .map_err(Fault::from)
-                .and_then(|avp| message.take_or_ignore(&avp));
+            let taken = match avp {
+                Ok(avp) => message.take_or_ignore(&avp, &mut opener),
+                Err(error) => Err(error.into()),
+            };
             if let Err(fault) = taken {
                 message.fault.get_or_insert(fault);
             }
@@ -199,22 +219,41 @@ impl Message {
     }
 
     /// RFC 2661 4.1 and 7.1: what is unrecognized or malformed counts only with the M bit.
-    fn take_or_ignore(&mut self, avp: &Avp<'_>) -> Result<(), Fault> {
-        let fault = match recognize(avp) {
-            Ok(attribute) => match self.take(attribute, avp) {
-                Ok(()) => return Ok(()),
-                Err(error) => Fault::Avp(error),
-            },
-            Err(why) => Fault::Unrecognized {
-                vendor: avp.vendor,
-                attribute: avp.kind,
-                why,
-            },
+    fn take_or_ignore<'a>(&mut self, avp: &Avp<'a>, opener: &mut Opener<'a>) -> Result<(), Fault> {
+        let Err(fault) = self.open_and_take(avp, opener) else {
+            return Ok(());
         };
         if avp.mandatory {
             return Err(fault);
         }
         self.ignored += 1;
+        Ok(())
+    }
+
+    fn open_and_take<'a>(&mut self, avp: &Avp<'a>, opener: &mut Opener<'a>) -> Result<(), Fault> {
+        let unrecognized = |why| Fault::Unrecognized {
+            vendor: avp.vendor,
+            attribute: avp.kind,
+            why,
+        };
+        let attribute = recognize(avp).map_err(unrecognized)?;
+        match opener.open(avp)? {
+            Opened::Plain => self.take(attribute, avp)?,
+            Opened::NoSecret => return Err(unrecognized(Unrecognized::Hidden)),
+            Opened::Hidden(value) => {
+                self.hidden += 1;
+                let value = &value;
+                let hidden = false;
+                self.take(
+                    attribute,
+                    &Avp {
+                        hidden,
+                        value,
+                        ..*avp
+                    },
+                )?;
+            }
+        }
         Ok(())
     }
 
@@ -224,6 +263,7 @@ impl Message {
             Attribute::ResultCode => {
                 keep(&mut self.result, ResultCode::read(avp.value));
             }
+            Attribute::CauseCode => keep(&mut self.q931, Q931Cause::read(avp)?),
             Attribute::ProtocolVersion => {
                 let [version, revision] = avp.array()?;
                 keep(&mut self.protocol_version, (version, revision));
@@ -235,12 +275,16 @@ impl Message {
             Attribute::AssignedTunnelId => keep(&mut self.tunnel_id, nonzero(avp)?),
             // Zero would forbid the peer to be answered at all.
             Attribute::ReceiveWindowSize => keep(&mut self.receive_window, avp.u16()?.max(1)),
-            Attribute::Challenge => self.challenge = true,
+            Attribute::TieBreaker => keep(&mut self.tie_breaker, avp.array()?),
+            Attribute::Challenge if avp.value.is_empty() => return Err(avp.not_of_length(16)),
+            Attribute::Challenge => keep(&mut self.challenge, avp.value.to_vec()),
+            Attribute::ChallengeResponse => keep(&mut self.challenge_response, avp.array()?),
             Attribute::AssignedSessionId => keep(&mut self.session_id, nonzero(avp)?),
             Attribute::SequencingRequired => self.sequencing_required = true,
-            // Nothing here depends on the others: calls come over IP, and the peer is not trusted
-            // with who it claims to have authenticated (section 4.4.5, Proxy Authen).
-            _ => {}
+            Attribute::Accm => keep(&mut self.accm, Accm::read(avp)?),
+            Attribute::CallErrors => keep(&mut self.call_errors, CallErrors::read(avp)?),
+            // Nothing depends on what the others say, so a malformed one costs nobody a session.
+            _ => self.ignored += u64::from(self.call.take(attribute, avp).is_err()),
         }
         Ok(())
     }
@@ -249,12 +293,12 @@ impl Message {
 /// The peer's tunnel ID out of a whole datagram that is an SCCRQ, so that a retransmitted one finds
 /// the tunnel it has already opened; see [`Control::assigned_tunnel_id`](crate::Control). None
 /// for everything else.
-pub fn assigned_tunnel_of_sccrq(datagram: &[u8]) -> Option<u16> {
+pub fn assigned_tunnel_of_sccrq(datagram: &[u8], secret: Option<&Secret>) -> Option<u16> {
     match decode(datagram) {
         Ok(Packet::Control(control))
             if control.message_type() == Some(MessageType::Sccrq as u16) =>
         {
-            control.assigned_tunnel_id()
+            control.assigned_tunnel_id(secret)
         }
         _ => None,
     }
@@ -268,13 +312,13 @@ fn recognize(avp: &Avp<'_>) -> Result<Attribute, Unrecognized> {
         return Err(Unrecognized::ReservedBits);
     }
     let attribute = Attribute::from_wire(avp.kind).ok_or(Unrecognized::Attribute)?;
-    if avp.hidden {
-        return Err(Unrecognized::Hidden);
+    if avp.hidden && !attribute.may_be_hidden() {
+        return Err(Unrecognized::MustNotBeHidden);
     }
     Ok(attribute)
 }
 
-fn keep<T>(slot: &mut Option<T>, value: T) {
+pub(crate) fn keep<T>(slot: &mut Option<T>, value: T) {
     slot.get_or_insert(value);
 }
 
@@ -291,7 +335,7 @@ fn nonzero(avp: &Avp<'_>) -> Result<u16, AvpError> {
 /// A peer's text, fit to be shown: without trailing NULs (Apple sends its host name with one),
 /// bounded, and with a replacement character for everything that is no UTF-8 or would steer a
 /// terminal.
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .trim_end_matches('\0')
         .chars()

@@ -52,6 +52,10 @@ impl std::fmt::Display for TunnelState {
 pub(crate) enum TunnelInput {
     /// An acceptable SCCRQ.
     Sccrq,
+    /// The peer's SCCRQ wins against ours by the tie breaker.
+    LoseTie,
+    /// The peer's SCCRQ has the same tie breaker as ours.
+    DrawTie,
     /// An acceptable SCCRP.
     Sccrp,
     /// An acceptable SCCCN.
@@ -78,6 +82,8 @@ pub(crate) enum TunnelInput {
 pub(crate) enum TunnelAction {
     Nothing,
     SendSccrp,
+    /// Forget our SCCRQ as if it had never been sent; the peer's is taken next.
+    StartOver,
     /// Send SCCCN, report the tunnel, start the waiting sessions.
     SendScccn,
     /// Report the tunnel, start the waiting sessions.
@@ -93,8 +99,7 @@ pub(crate) enum TunnelAction {
 }
 
 /// RFC 2661 7.2.1. A local open request is not in it: [`Tunnel::initiate`](crate::Tunnel::initiate)
-/// starts in `WaitCtlReply`. Nor is the tie breaker: we never send one, and a peer's SCCRQ makes a
-/// tunnel of its own.
+/// starts in `WaitCtlReply`. Nor is an SCCRQ that loses by the tie breaker, which is dropped.
 #[rustfmt::skip]
 pub(crate) const fn tunnel(state: TunnelState, input: TunnelInput) -> (TunnelAction, TunnelState) {
     use TunnelAction as A;
@@ -107,6 +112,8 @@ pub(crate) const fn tunnel(state: TunnelState, input: TunnelInput) -> (TunnelAct
         (S::Idle, _)                        => (A::Nothing, S::Idle),
 
         (S::WaitCtlReply, I::Sccrp)         => (A::SendScccn, S::Established),
+        (S::WaitCtlReply, I::LoseTie)       => (A::StartOver, S::Idle),
+        (S::WaitCtlReply, I::DrawTie)       => (A::CleanUp, S::Closed),
         (S::WaitCtlConn, I::Scccn)          => (A::Open, S::Established),
         (S::Established, I::SessionMessage) => (A::Deliver, S::Established),
 
@@ -119,7 +126,9 @@ pub(crate) const fn tunnel(state: TunnelState, input: TunnelInput) -> (TunnelAct
 
         // wait-ctl-reply, wait-ctl-conn and established
         (_, I::Hello | I::AllAcknowledged
-                     | I::LingerTimeout)    => (A::Nothing, state),
+                     | I::LingerTimeout
+                     | I::LoseTie
+                     | I::DrawTie)          => (A::Nothing, state),
         (_, I::StopCcn)                     => (A::CleanUp, S::Stopped),
         (_, I::GaveUp)                      => (A::CleanUp, S::Closed),
         (_, I::Fault | I::Close

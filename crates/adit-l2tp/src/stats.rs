@@ -17,8 +17,10 @@ pub struct Stats {
     pub duplicates: u64,
     /// Messages that came ahead of a missing one and were held.
     pub out_of_order: u64,
-    /// Messages dropped because they were too far ahead or too long to be held.
+    /// Messages dropped because they were beyond our receive window: a peer that overruns it.
     pub outside_window: u64,
+    /// Messages dropped because they came ahead of a missing one and were too long to be held.
+    pub too_long: u64,
     /// Datagrams dropped for their header: not decodable, another tunnel's, or an impossible Nr.
     pub bad_header: u64,
     /// Messages dropped because the peer does not acknowledge ours.
@@ -33,8 +35,16 @@ pub struct Stats {
     pub unknown_sessions: u64,
     /// Sessions that the peer asked for and did not get.
     pub refused_sessions: u64,
-    /// WEN and SLI messages, which are taken and ignored.
-    pub ignored_wen_sli: u64,
+    /// WAN-Error-Notify messages of sessions that exist.
+    pub wen_received: u64,
+    /// Set-Link-Info messages of sessions that exist.
+    pub sli_received: u64,
+    /// AVPs that were hidden, and read.
+    pub hidden_avps: u64,
+    /// Failed tunnel authentications, the peer's or ours.
+    pub auth_failures: u64,
+    /// SCCRQs of the peer that came while ours was on its way.
+    pub ties: u64,
     /// HELLO messages received.
     pub hello_received: u64,
     /// HELLO messages sent.

@@ -3,6 +3,8 @@
 //! messages arrive in order is the channel's work. It must never let a peer grow what it keeps: one
 //! table of sessions with a limit, and a channel with bounded queues.
 
+mod admit;
+mod auth;
 mod control;
 mod sessions;
 
@@ -13,11 +15,17 @@ use std::time::Instant;
 use adit_crypto::Rng;
 
 use crate::build;
+use crate::call::Call;
 use crate::channel::Channel;
 use crate::config::Config;
-use crate::event::{CallDisconnect, Event, Stop, TunnelDownCause};
+use crate::event::{Event, TunnelDownCause};
+use crate::manner::ResultFormat;
+use crate::result::{CallDisconnect, CallResult, Stop};
+use crate::secret::Secret;
+use crate::sequence::Sequencing;
 use crate::state::{SessionInput, SessionState, TunnelAction, TunnelInput, TunnelState};
 use crate::stats::Stats;
+use auth::Auth;
 use control::Peer;
 use sessions::Session;
 
@@ -36,6 +44,15 @@ pub enum Timer {
     Linger,
 }
 
+/// Which end of its sessions a tunnel is (RFC 2661 1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The L2TP Access Concentrator: it opens sessions.
+    Lac,
+    /// The L2TP Network Server: it takes them.
+    Lns,
+}
+
 /// A control connection and its sessions.
 ///
 /// After [`accept`](Self::accept) or [`initiate`](Self::initiate), and after every call that takes
@@ -47,13 +64,13 @@ pub enum Timer {
 /// [`handle_datagram`](Self::handle_datagram) is given a readable SCCRQ.
 pub struct Tunnel {
     config: Arc<Config>,
-    /// We sent the SCCRQ.
-    initiator: bool,
+    role: Role,
     local_id: u16,
     remote_id: Option<u16>,
     state: TunnelState,
     /// What TunnelUp will say.
     peer: Peer,
+    auth: Auth,
     channel: Channel,
     sessions: BTreeMap<u16, Session>,
     /// Sessions that are not established, by the time they have for it.
@@ -65,6 +82,8 @@ pub struct Tunnel {
     linger: Option<Instant>,
     /// When anything came from the peer.
     heard: Instant,
+    /// Sessions wait until the SCCCN has been acknowledged.
+    calls_wait: bool,
     /// The Call Serial Number of the next session that we open.
     serial: u32,
 }
@@ -74,11 +93,12 @@ impl Tunnel {
     pub fn accept(config: &Arc<Config>, local_id: u16, now: Instant) -> Self {
         Self {
             config: config.clone(),
-            initiator: false,
+            role: Role::Lns,
             local_id,
             remote_id: None,
             state: TunnelState::Idle,
             peer: Peer::default(),
+            auth: Auth::new(config.secret.clone()),
             channel: Channel::new(config),
             sessions: BTreeMap::new(),
             waiting: BTreeSet::new(),
@@ -87,19 +107,38 @@ impl Tunnel {
             up_since: None,
             linger: None,
             heard: now,
+            calls_wait: false,
             serial: 0,
         }
     }
 
-    /// A LAC's tunnel with the number `local_id` (not 0): an SCCRQ goes out.
-    pub fn initiate(config: &Arc<Config>, local_id: u16, now: Instant, rng: &mut Rng) -> Self {
+    /// A tunnel with the number `local_id` (not 0) that we open: an SCCRQ goes out. It is the LAC
+    /// who does so as a rule, and the LNS may (RFC 2661 5.1).
+    ///
+    /// Should the peer open one at the same time, and win by the tie breaker, this becomes the
+    /// tunnel that the peer opened, with the same number, role and waiting sessions.
+    pub fn initiate(
+        config: &Arc<Config>,
+        role: Role,
+        local_id: u16,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Self {
         let mut tunnel = Self::accept(config, local_id, now);
-        tunnel.initiator = true;
+        tunnel.role = role;
         tunnel.state = TunnelState::WaitCtlReply;
-        tunnel.serial = rng.u32();
+        tunnel.serial = config.manner.first_serial.unwrap_or_else(|| rng.u32());
         tunnel.setup = Some(now + config.setup_timeout);
-        tunnel.channel.queue(0, build::sccrq(config, local_id), now);
+        tunnel.send_sccrq(now, rng);
         tunnel
+    }
+
+    /// Of a tunnel that has just been [`accept`](Self::accept)ed: the secret shared with this peer
+    /// alone, looked up by [`Control::host_name`](crate::Control::host_name).
+    #[must_use]
+    pub fn with_secret(mut self, secret: Option<Secret>) -> Self {
+        self.auth = Auth::new(secret);
+        self
     }
 
     /// Notes that data came from the peer at `now`: no HELLO has to ask after it.
@@ -109,6 +148,12 @@ impl Tunnel {
 
     /// Closes the control connection and all sessions with StopCCN.
     pub fn close(&mut self, cause: Stop, now: Instant) {
+        if self.state.is_open() && self.config.manner.cdn_before_stop {
+            let sessions: Vec<u16> = self.sessions.keys().copied().collect();
+            for local in sessions {
+                self.close_session(local, CallDisconnect::administrative(), now);
+            }
+        }
         if self.step(TunnelInput::Close, now) == TunnelAction::SendStopCcn {
             self.send_stop(&cause, TunnelDownCause::ByUs, now);
         }
@@ -117,7 +162,7 @@ impl Tunnel {
     /// Opens a session as LAC: ICRQ goes out as soon as the tunnel is established. Returns our
     /// session ID; if no session can be opened, an event about that ID says so.
     pub fn open_session(&mut self, now: Instant, rng: &mut Rng) -> u16 {
-        self.call(now, rng)
+        self.place_call(now, rng)
     }
 
     /// Closes a session with CDN. A session that does not exist is closed already.
@@ -153,7 +198,7 @@ impl Tunnel {
             }
             Timer::SessionSetup => {
                 if let Some((_, session)) = self.waiting.pop_first() {
-                    let cause = CallDisconnect::not_in_time();
+                    let cause = CallDisconnect::new(CallResult::NOT_IN_TIME);
                     self.drop_session(session, SessionInput::SetupTimeout, &cause, now);
                 }
             }
@@ -229,12 +274,30 @@ impl Tunnel {
             .map(|(local, session)| (*local, session.remote, session.state))
     }
 
-    /// Whether the peer wants sequence numbers in the data messages of this session (Sequencing
-    /// Required AVP of its ICCN).
-    pub fn sequencing_required(&self, local_id: u16) -> bool {
-        self.sessions
-            .get(&local_id)
-            .is_some_and(|session| session.sequencing_required)
+    /// How the data messages of a session are to be numbered, as it begins. Where there is no such
+    /// session, they are not.
+    pub fn sequencing(&self, local_id: u16) -> Sequencing {
+        let session = self.sessions.get(&local_id);
+        let required = session.is_some_and(|session| session.sequencing_required);
+        Sequencing::new(required, self.role == Role::Lac)
+    }
+
+    /// What the peer said about a session: facts that nothing was believed of.
+    pub fn call(&self, local_id: u16) -> Option<&Call> {
+        self.sessions.get(&local_id).map(|session| &session.call)
+    }
+
+    /// Whether the peer has proved that it knows the tunnel secret.
+    pub fn is_authenticated(&self) -> bool {
+        self.auth.peer_proved
+    }
+
+    /// An LNS writes results in full; a LAC may have its manner.
+    fn result_format(&self) -> ResultFormat {
+        match self.role {
+            Role::Lac => self.config.manner.results,
+            Role::Lns => ResultFormat::Text,
+        }
     }
 
     /// Whether nothing is left to be done, or was ever begun: the tunnel may be dropped.

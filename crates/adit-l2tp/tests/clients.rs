@@ -11,7 +11,10 @@
 mod common;
 
 use adit_l2tp::MessageType as T;
-use adit_l2tp::{Error, Event, SessionDownCause, SessionState, Timer, TunnelDownCause};
+use adit_l2tp::{
+    CallDisconnect, CallResult, Error, Event, GeneralError, SessionDownCause, SessionState, Stop,
+    StopResult, Timer, TunnelDownCause,
+};
 use common::*;
 
 fn windows_sccrq() -> Vec<u8> {
@@ -115,18 +118,19 @@ fn windows_connects_and_disconnects() {
         [
             Event::SessionDown {
                 local,
-                cause: SessionDownCause::ByPeer {
-                    result: 3,
-                    error: 0,
-                    message: String::new()
-                }
+                cause: SessionDownCause::ByPeer(CallDisconnect {
+                    result: CallResult(3),
+                    error: GeneralError(0),
+                    message: String::new(),
+                    q931: None
+                })
             },
             Event::TunnelDown {
-                cause: TunnelDownCause::ByPeer {
-                    result: 1,
-                    error: 0,
+                cause: TunnelDownCause::ByPeer(Stop {
+                    result: StopResult(1),
+                    error: GeneralError(0),
                     message: String::new()
-                }
+                })
             },
         ]
     );
@@ -227,12 +231,12 @@ fn apple_connects_and_closes_with_swapped_result_codes() {
         .into_iter()
         .map(|event| match event {
             Event::SessionDown {
-                cause: SessionDownCause::ByPeer { result, error, .. },
+                cause: SessionDownCause::ByPeer(reason),
                 ..
-            }
-            | Event::TunnelDown {
-                cause: TunnelDownCause::ByPeer { result, error, .. },
-            } => (result, error),
+            } => (reason.result.0, reason.error.0),
+            Event::TunnelDown {
+                cause: TunnelDownCause::ByPeer(reason),
+            } => (reason.result.0, reason.error.0),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -269,11 +273,11 @@ fn android_waits_for_an_acknowledgement_of_its_scccn() {
     let result = avp(M, 0, 1, &[0, 6]);
     lns.take(&control(LOCAL, 0, 2, 1, &[kind(T::StopCcn), result]))
         .unwrap();
-    let cause = TunnelDownCause::ByPeer {
-        result: 6,
-        error: 0,
+    let cause = TunnelDownCause::ByPeer(Stop {
+        result: StopResult(6),
+        error: GeneralError(0),
         message: String::new(),
-    };
+    });
     assert_eq!(lns.events(), [Event::TunnelDown { cause }]);
 }
 

@@ -12,8 +12,8 @@ mod common;
 
 use adit_l2tp::MessageType as T;
 use adit_l2tp::{
-    CallDisconnect, Config, Error, Event, Fault, SessionDownCause, Stop, Timer, TunnelDownCause,
-    TunnelState,
+    Accm, CallDisconnect, CallErrors, CallResult, Config, Error, Event, Fault, GeneralError, Order,
+    SessionDownCause, Stop, Timer, TunnelDownCause, TunnelState,
 };
 use common::*;
 
@@ -254,7 +254,7 @@ fn a_lac_calls_as_soon_as_the_tunnel_is_up() {
     assert_eq!(sent.len(), 1);
     assert_eq!(seen(&sent[0]), (Some(T::Sccrq), 0, 0, 0));
     assert_eq!(header(&sent[0]).tunnel, 0);
-    assert_eq!(header(&sent[0]).assigned_tunnel_id(), Some(LOCAL));
+    assert_eq!(header(&sent[0]).assigned_tunnel_id(None), Some(LOCAL));
 
     let mut sccrp = sccrq_avps();
     sccrp[0] = kind(T::Sccrp);
@@ -306,11 +306,12 @@ fn a_lac_calls_as_soon_as_the_tunnel_is_up() {
         &[kind(T::Cdn), result, session_id(99)],
     ))
     .unwrap();
-    let cause = SessionDownCause::ByPeer {
-        result: 4,
-        error: 4,
+    let cause = SessionDownCause::ByPeer(CallDisconnect {
+        result: CallResult(4),
+        error: GeneralError(4),
         message: "full".into(),
-    };
+        q931: None,
+    });
     assert_eq!(
         lac.events(),
         [Event::SessionDown {
@@ -375,11 +376,15 @@ fn a_session_can_ask_for_sequence_numbers() {
     lns.take(&control(LOCAL, 0, 2, 1, &[kind(T::Icrq), session_id(7)]))
         .unwrap();
     let local = body(&lns.sent()[0]).session_id.unwrap();
-    assert!(!lns.tunnel.sequencing_required(local));
+    assert!(!lns.tunnel.sequencing(local).is_sending());
     let iccn = control(LOCAL, local, 3, 2, &[kind(T::Iccn), avp(M, 0, 39, &[])]);
     lns.take(&iccn).unwrap();
-    assert!(lns.tunnel.sequencing_required(local));
-    assert!(!lns.tunnel.sequencing_required(local.wrapping_add(1)));
+    let mut sequencing = lns.tunnel.sequencing(local);
+    assert_eq!(
+        (sequencing.next_ns(), sequencing.next_ns()),
+        (Some(0), Some(1))
+    );
+    assert!(!lns.tunnel.sequencing(local.wrapping_add(1)).is_sending());
 }
 
 #[test]
@@ -412,4 +417,96 @@ fn a_tunnel_cannot_be_moved_to_another_id() {
     let sent = lns.sent();
     assert_eq!(header(&sent[0]).tunnel, REMOTE);
     assert_eq!(body(&sent[0]).result.map(|code| code.result), Some(7));
+}
+
+#[test]
+fn what_is_said_about_a_line_is_told() {
+    let (mut lns, local) = End::with_session(config());
+    let accm = avp(M, 0, 35, &[0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+    lns.take(&control(LOCAL, local, 4, 2, &[kind(T::Sli), accm]))
+        .unwrap();
+    let mut counters = vec![0; 25];
+    counters.push(7);
+    let errors = avp(M, 0, 34, &counters);
+    lns.take(&control(LOCAL, local, 5, 2, &[kind(T::Wen), errors]))
+        .unwrap();
+    assert_eq!(
+        lns.events(),
+        [
+            Event::LinkInfo {
+                local,
+                accm: Accm {
+                    send: u32::MAX,
+                    receive: 0
+                }
+            },
+            Event::WanErrors {
+                local,
+                errors: CallErrors {
+                    alignment: 7,
+                    ..CallErrors::default()
+                }
+            },
+        ]
+    );
+    let stats = lns.tunnel.stats();
+    assert_eq!((stats.sli_received, stats.wen_received), (1, 1));
+
+    // Before the session is established there is no line to speak of.
+    lns.take(&control(LOCAL, 0, 6, 2, &[kind(T::Icrq), session_id(8)]))
+        .unwrap();
+    let icrp = body(&lns.sent()[0]);
+    let second = icrp.session_id.unwrap();
+    let accm = avp(M, 0, 35, &[0; 10]);
+    lns.take(&control(LOCAL, second, 7, 3, &[kind(T::Sli), accm]))
+        .unwrap();
+    assert_eq!(lns.events(), []);
+}
+
+#[test]
+fn a_lac_can_demand_sequence_numbers() {
+    let mut lac = End::lac(Config {
+        sequencing: true,
+        ..config()
+    });
+    let local = lac.tunnel.open_session(lac.now, &mut lac.rng);
+    let mut sccrp = sccrq_avps();
+    sccrp[0] = kind(T::Sccrp);
+    lac.take(&control(LOCAL, 0, 0, 1, &sccrp)).unwrap();
+    lac.sent();
+    lac.take(&control(
+        LOCAL,
+        local,
+        1,
+        3,
+        &[kind(T::Icrp), session_id(9)],
+    ))
+    .unwrap();
+    assert!(body(&lac.sent()[0]).sequencing_required);
+    assert!(lac.tunnel.sequencing(local).is_sending());
+
+    // One that does not follows its LNS.
+    let mut plain = End::lac(config());
+    let local = plain.tunnel.open_session(plain.now, &mut plain.rng);
+    let mut sequencing = plain.tunnel.sequencing(local);
+    assert!(!sequencing.is_sending());
+    assert_eq!(sequencing.receive(Some(0)), Order::Next);
+    assert!(sequencing.is_sending());
+}
+
+#[test]
+fn a_peer_that_overruns_the_window_is_counted_and_loses_nothing() {
+    let mut lns = End::established(config());
+    let hello = |ns| control(LOCAL, 0, ns, 1, &[kind(T::Hello)]);
+    // Our window is 4: of 2 to 9, with 2 missing, 3 to 5 are held.
+    for ns in 3..10 {
+        assert_eq!(lns.take(&hello(ns)).is_err(), ns > 5, "{ns}");
+    }
+    assert_eq!(lns.tunnel.stats().outside_window, 4);
+    lns.take(&hello(2)).unwrap();
+    assert_eq!(lns.seen(), [(None, 0, 1, 6)]);
+    for ns in 6..10 {
+        lns.take(&hello(ns)).unwrap();
+    }
+    assert_eq!(lns.tunnel.stats().hello_received, 8);
 }

@@ -12,8 +12,8 @@ mod common;
 
 use adit_l2tp::MessageType as T;
 use adit_l2tp::{
-    AvpError, Config, DecodeError, Error, Event, Fault, SessionDownCause, Stats, TunnelDownCause,
-    TunnelState, Unrecognized,
+    AvpError, Config, DecodeError, Error, Event, Fault, GeneralError, SessionDownCause, Stats,
+    Stop, StopResult, TunnelDownCause, TunnelState, Unrecognized,
 };
 use common::*;
 
@@ -373,13 +373,18 @@ fn messages_for_sessions_that_are_gone_are_acknowledged_and_ignored() {
         );
         assert_eq!(lns.seen(), [(None, 0, 2, ns + 1)]);
     }
-    for ns in 8..10 {
-        lns.take(&control(LOCAL, other, ns, 2, &[kind(T::Wen)]))
-            .unwrap();
+    for (ns, message) in (8..).zip([T::Wen, T::Sli]) {
+        let session = other;
+        assert_eq!(
+            lns.take(&control(LOCAL, other, ns, 2, &[kind(message)])),
+            Err(Error::UnknownSession { message, session })
+        );
     }
+    assert_eq!(lns.tunnel.stats().unknown_sessions, 6);
+    // One that says nothing is no event.
     lns.take(&control(LOCAL, local, 10, 2, &[kind(T::Sli)]))
         .unwrap();
-    assert_eq!(lns.tunnel.stats().ignored_wen_sli, 3);
+    assert_eq!(lns.events(), []);
     assert_eq!(lns.tunnel.sessions().count(), 1);
 
     // A CDN that names its session only by the sender's own ID.
@@ -397,11 +402,11 @@ fn stop_and_cdn_close_whatever_else_is_in_them() {
     assert_eq!(lns.events().len(), 1);
     let stop = [vec![kind(T::StopCcn)], broken()].concat();
     lns.take(&control(LOCAL, 0, 5, 2, &stop)).unwrap();
-    let cause = TunnelDownCause::ByPeer {
-        result: 0,
-        error: 0,
+    let cause = TunnelDownCause::ByPeer(Stop {
+        result: StopResult(0),
+        error: GeneralError(0),
         message: String::new(),
-    };
+    });
     assert_eq!(lns.events(), [Event::TunnelDown { cause }]);
     assert_eq!(lns.seen(), [(None, 0, 2, 6)]);
 }

@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
 use adit_l2tp::{
-    CallDisconnect, Config, Event, SessionDownCause, Stop, Tunnel, TunnelDownCause, decode,
+    CallDisconnect, CallResult, Config, Event, GeneralError, Role, SessionDownCause, Stop,
+    StopResult, Tunnel, TunnelDownCause, decode,
 };
-use common::{seconds, start};
+use common::{seconds, secret, start};
 
 const LAC: usize = 0;
 const LNS: usize = 1;
@@ -40,7 +41,7 @@ impl Pair {
         let now = start();
         let mut rng = Rng::from_seed([seed; 32]);
         let config = Arc::new(config);
-        let lac = Tunnel::initiate(&config, 11, now, &mut rng);
+        let lac = Tunnel::initiate(&config, Role::Lac, 11, now, &mut rng);
         let lns = Tunnel::accept(&config, 22, now);
         Self {
             now,
@@ -171,9 +172,10 @@ fn live_and_die(seed: u8, trouble: u32, config: Config) -> [Tunnel; 2] {
 
     let by_lac = CallDisconnect::administrative();
     let by_lns = CallDisconnect {
-        result: 2,
-        error: 6,
+        result: CallResult(2),
+        error: GeneralError(6),
         message: "enough".into(),
+        q931: None,
     };
     pair.ends[LAC].close_session(ups[0].0, by_lac, pair.now);
     pair.ends[LNS].close_session(ups[1].1, by_lns, pair.now);
@@ -182,30 +184,32 @@ fn live_and_die(seed: u8, trouble: u32, config: Config) -> [Tunnel; 2] {
     });
     assert!(pair.events[LNS].contains(&Event::SessionDown {
         local: ups[0].1,
-        cause: SessionDownCause::ByPeer {
-            result: 3,
-            error: 0,
-            message: String::new()
-        }
+        cause: SessionDownCause::ByPeer(CallDisconnect {
+            message: "closed for administrative reasons".into(),
+            result: CallResult(3),
+            error: GeneralError(0),
+            q931: None
+        })
     }));
     assert!(pair.events[LAC].contains(&Event::SessionDown {
         local: ups[1].0,
-        cause: SessionDownCause::ByPeer {
-            result: 2,
-            error: 6,
-            message: "enough".into()
-        }
+        cause: SessionDownCause::ByPeer(CallDisconnect {
+            result: CallResult(2),
+            error: GeneralError(6),
+            message: "enough".into(),
+            q931: None
+        })
     }));
 
     pair.ends[LAC].close(Stop::clear(), pair.now);
     pair.run_until("both closed", |pair| {
         pair.ends.iter().all(Tunnel::is_closed)
     });
-    let cause = TunnelDownCause::ByPeer {
-        result: 1,
-        error: 0,
-        message: String::new(),
-    };
+    let cause = TunnelDownCause::ByPeer(Stop {
+        message: "control connection closed".into(),
+        result: StopResult(1),
+        error: GeneralError(0),
+    });
     assert_eq!(pair.events[LNS].last(), Some(&Event::TunnelDown { cause }));
     let cause = TunnelDownCause::ByUs;
     assert_eq!(pair.events[LAC].last(), Some(&Event::TunnelDown { cause }));
@@ -264,6 +268,57 @@ fn a_window_of_one_is_enough() {
         };
         for end in live_and_die(seed, 20, narrow) {
             assert_eq!(end.stats().out_of_order, 0);
+        }
+    }
+}
+
+#[test]
+fn secrets_and_hidden_attributes_survive_every_trouble() {
+    for seed in 0..20 {
+        let secretive = Config {
+            secret: secret(),
+            hide: true,
+            ..config()
+        };
+        for end in live_and_die(seed, 20, secretive) {
+            assert!(end.is_authenticated());
+            assert_eq!(end.stats().auth_failures, 0);
+            assert!(end.stats().hidden_avps > 0);
+        }
+    }
+}
+
+#[test]
+fn forty_sessions_come_up_through_small_windows_and_loss() {
+    for (window, trouble) in [(1, 20), (2, 30), (4, 10), (32, 30)] {
+        for seed in 0..8 {
+            let crowded = Config {
+                receive_window: window,
+                max_sessions: 40,
+                retransmit_tries: 40,
+                ..config()
+            };
+            let mut pair = Pair::new(seed, trouble, crowded);
+            for _ in 0..40 {
+                pair.ends[LAC].open_session(pair.now, &mut pair.rng);
+            }
+            pair.run_until("forty sessions", |pair| {
+                pair.ups(LAC).len() == 40 && pair.ups(LNS).len() == 40
+            });
+            assert_eq!(pair.ups(LAC), pair.ups(LNS));
+            for end in &pair.ends {
+                let stats = end.stats();
+                // Neither end ever overruns the other's window, however much waits.
+                assert_eq!(stats.outside_window, 0);
+                assert_eq!((stats.faults, stats.too_long), (0, 0));
+                assert!(stats.retransmitted > 0);
+            }
+            pair.ends[LNS].close(Stop::shutting_down(), pair.now);
+            pair.run_until("both closed", |pair| {
+                pair.ends.iter().all(Tunnel::is_closed)
+            });
+            assert_eq!(pair.count(LAC, is_down), 40);
+            assert_eq!(pair.count(LNS, is_down), 40);
         }
     }
 }

@@ -80,6 +80,8 @@ counters! {
     l2tp_malformed,
     /// L2TP messages for a tunnel or session that is not there, or is another peer's.
     l2tp_unknown,
+    /// L2TP data messages that came after later ones of their session, which has sequence numbers.
+    l2tp_late,
     /// L2TP control messages that a tunnel refused.
     l2tp_refused,
     /// Tunnels refused because a limit is reached.

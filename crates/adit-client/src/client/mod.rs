@@ -18,8 +18,10 @@ use crate::event::{DownReason, Event};
 use crate::sas::Sas;
 
 /// Bytes that must be free before an IP packet that is handed to the client.
-pub const HEADROOM: usize =
-    adit_esp::HEADROOM + udp::HEADER_LEN + adit_l2tp::DATA_HEADER_LEN + adit_ppp::HEADER_LEN;
+pub const HEADROOM: usize = adit_esp::HEADROOM
+    + udp::HEADER_LEN
+    + adit_l2tp::SEQUENCED_DATA_HEADER_LEN
+    + adit_ppp::HEADER_LEN;
 
 /// Bytes that must be free after it.
 pub const TAILROOM: usize = adit_esp::TAILROOM;
@@ -303,7 +305,7 @@ impl Client {
                 udp: self.encapsulate,
                 suite: *suite,
                 ppp_header: adit_ppp::HEADER_LEN,
-                l2tp_header: adit_l2tp::DATA_HEADER_LEN,
+                l2tp_header: self.config.l2tp_header(),
             };
             encapsulation.link_mtu(self.config.path_mtu)
         });

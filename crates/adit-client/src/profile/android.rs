@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use adit_ike::{DurationFormat, EspTransform, InitialContact, Manner, Phase1Transform};
+use adit_l2tp::{CallAfter, Item, ResultFormat, StopResult, must};
 
 use super::apple::PHASE1_ATTRIBUTES;
 use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, Md5,
     Modp1024, Sha1, Sha2_256, TripleDes, esp, ike,
 };
-use super::{Profile, hours, timed, vendor};
+use super::{Profile, Retransmit, hours, timed, vendor};
 use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
@@ -42,6 +43,22 @@ const ESP: &[EspTransform] = &[
     EspTransform::Des(HmacMd5_96),
 ];
 
+/// mtpd: data messages without a length, and no call before its SCCCN is acknowledged.
+const L2TP: adit_l2tp::Manner = adit_l2tp::Manner {
+    sccrq: &[
+        must(Item::ProtocolVersion),
+        must(Item::HostName),
+        must(Item::FramingCapabilities(3)),
+        must(Item::AssignedTunnelId),
+        must(Item::ReceiveWindowSize),
+    ],
+    call_after: CallAfter::Acknowledgement,
+    challenge_len: 32,
+    results: ResultFormat::ResultOnly,
+    data_length: false,
+    ..adit_l2tp::Manner::OWN
+};
+
 /// Android up to 11.
 pub const ANDROID: Profile = Profile {
     name: "android",
@@ -70,11 +87,17 @@ pub const ANDROID: Profile = Profile {
     refuses_server_behind_nat: false,
     host_name: "anonymous",
     vendor_name: "",
+    l2tp: L2TP,
     receive_window: 1,
     hello_idle: Duration::ZERO,
+    retransmit: Retransmit {
+        first: Duration::from_secs(2),
+        cap: Duration::from_secs(2),
+        tries: 30,
+    },
     ending: Ending {
         ppp: false,
-        stop: 6,
+        stop: StopResult::SHUTTING_DOWN,
         pause: Duration::ZERO,
     },
     mru: 1270,

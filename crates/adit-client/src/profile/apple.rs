@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use adit_ike::{DurationFormat, EspTransform, Manner, Phase1Attribute, Phase1Transform};
+use adit_l2tp::{Item, ResultFormat, StopResult, must};
 use adit_ppp::Echo;
 
 use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, Md5,
     Modp1024, Modp1536, Modp2048, Sha1, Sha2_256, Sha2_512, TripleDes, esp, ike,
 };
-use super::{Profile, hours, timed, vendor};
+use super::{Profile, Retransmit, hours, timed, vendor};
 use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
@@ -51,6 +52,25 @@ pub(super) const PHASE1_ATTRIBUTES: &[Phase1Attribute] = &[
     Phase1Attribute::Group,
 ];
 
+/// Its session IDs are process IDs, and its results are in its host's byte order.
+const L2TP: adit_l2tp::Manner = adit_l2tp::Manner {
+    sccrq: &[
+        must(Item::ProtocolVersion),
+        must(Item::FramingCapabilities(3)),
+        must(Item::HostName),
+        must(Item::AssignedTunnelId),
+        must(Item::ReceiveWindowSize),
+    ],
+    iccn: &[
+        must(Item::TxConnectSpeed(1_000_000)),
+        must(Item::FramingType(3)),
+    ],
+    first_serial: Some(1),
+    results: ResultFormat::Swapped,
+    cdn_before_stop: true,
+    ..adit_l2tp::Manner::OWN
+};
+
 /// macOS and iOS.
 pub const APPLE: Profile = Profile {
     name: "apple",
@@ -83,11 +103,17 @@ pub const APPLE: Profile = Profile {
     refuses_server_behind_nat: false,
     host_name: "mac.local\0",
     vendor_name: "",
+    l2tp: L2TP,
     receive_window: 4,
     hello_idle: Duration::ZERO,
+    retransmit: Retransmit {
+        first: Duration::from_secs(1),
+        cap: Duration::from_secs(4),
+        tries: 9,
+    },
     ending: Ending {
         ppp: true,
-        stop: 1,
+        stop: StopResult::CLEAR,
         pause: Duration::ZERO,
     },
     mru: 1500,

@@ -50,10 +50,14 @@ pub struct Profile {
     pub host_name: &'static str,
     /// Its L2TP vendor name; empty: none is sent.
     pub vendor_name: &'static str,
+    /// How it words L2TP.
+    pub l2tp: adit_l2tp::Manner,
     /// Its L2TP receive window.
     pub receive_window: u16,
     /// Pause after which it sends HELLO; zero for never.
     pub hello_idle: Duration,
+    /// How it repeats control messages.
+    pub retransmit: Retransmit,
     /// How it ends a connection.
     pub ending: Ending,
     /// The MRU that it announces.
@@ -86,11 +90,7 @@ impl Profile {
     /// Makes a configuration that of this client. Key, identity, user and addresses stay.
     pub fn apply(&self, config: &mut Config) {
         self.apply_ike(Arc::make_mut(&mut config.ike));
-        let l2tp = Arc::make_mut(&mut config.l2tp);
-        self.host_name.clone_into(&mut l2tp.host_name);
-        self.vendor_name.clone_into(&mut l2tp.vendor_name);
-        l2tp.receive_window = self.receive_window;
-        l2tp.hello_idle = self.hello_idle;
+        self.apply_l2tp(Arc::make_mut(&mut config.l2tp));
         config.ppp.mru = self.mru;
         config.ppp.echo = self.echo;
         config.ppp.ipv6 = self.ipv6;
@@ -111,7 +111,37 @@ impl Profile {
         ike.force_encapsulation = false;
         ike.manner = self.manner;
     }
+
+    /// The part of it that is about L2TP.
+    pub fn apply_l2tp(&self, l2tp: &mut adit_l2tp::Config) {
+        self.host_name.clone_into(&mut l2tp.host_name);
+        self.vendor_name.clone_into(&mut l2tp.vendor_name);
+        l2tp.receive_window = self.receive_window;
+        l2tp.hello_idle = self.hello_idle;
+        l2tp.retransmit_first = self.retransmit.first;
+        l2tp.retransmit_cap = self.retransmit.cap;
+        l2tp.retransmit_tries = self.retransmit.tries;
+        l2tp.manner = self.l2tp;
+    }
 }
+
+/// How L2TP control messages are repeated.
+#[derive(Clone, Copy, Debug)]
+pub struct Retransmit {
+    /// The first wait; each further one is twice as long.
+    pub first: Duration,
+    /// The longest wait.
+    pub cap: Duration,
+    /// Repetitions.
+    pub tries: u32,
+}
+
+/// What RFC 2661 5.8 recommends.
+const RFC_2661: Retransmit = Retransmit {
+    first: Duration::from_secs(1),
+    cap: Duration::from_secs(8),
+    tries: 8,
+};
 
 /// Hours, for lifetimes.
 const fn hours(hours: u64) -> Duration {
@@ -125,3 +155,6 @@ const fn timed(seconds: Duration) -> SaLifetime {
         kilobytes: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use adit_ike::{DurationFormat, EspAttribute, EspTransform, Manner, Phase1Transform};
+use adit_l2tp::{Item, StopResult, may, must};
 
 use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, Ecp256, Ecp384, HmacSha1_96, Modp1024,
     Modp1536, Modp2048, Sha1, Sha2_256, TripleDes, esp, ike,
 };
-use super::{Profile, hours, timed, vendor};
+use super::{Profile, RFC_2661, hours, timed, vendor};
 use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
@@ -51,6 +52,32 @@ pub(super) const STRONGSWAN: Manner = Manner {
     ..Manner::OWN
 };
 
+/// xl2tpd, by its published source.
+pub(super) const XL2TPD: adit_l2tp::Manner = adit_l2tp::Manner {
+    sccrq: &[
+        must(Item::ProtocolVersion),
+        must(Item::FramingCapabilities(3)),
+        must(Item::BearerCapabilities(0)),
+        may(Item::FirmwareRevision(0x0690)),
+        must(Item::HostName),
+        may(Item::VendorName),
+        must(Item::AssignedTunnelId),
+        must(Item::ReceiveWindowSize),
+    ],
+    icrq: &[
+        must(Item::AssignedSessionId),
+        must(Item::CallSerialNumber),
+        must(Item::BearerType(0)),
+    ],
+    iccn: &[
+        must(Item::TxConnectSpeed(10_000_000)),
+        must(Item::FramingType(1)),
+        must(Item::RxConnectSpeed(10_000_000)),
+    ],
+    first_serial: Some(1),
+    ..adit_l2tp::Manner::OWN
+};
+
 /// NetworkManager-l2tp.
 pub const NETWORK_MANAGER: Profile = Profile {
     name: "network-manager",
@@ -66,11 +93,13 @@ pub const NETWORK_MANAGER: Profile = Profile {
     refuses_server_behind_nat: false,
     host_name: "laptop",
     vendor_name: "xelerance.com",
+    l2tp: XL2TPD,
     receive_window: 4,
     hello_idle: Duration::from_secs(60),
+    retransmit: RFC_2661,
     ending: Ending {
         ppp: true,
-        stop: 6,
+        stop: StopResult::SHUTTING_DOWN,
         pause: Duration::ZERO,
     },
     mru: 1400,

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use adit_ike::{DurationFormat, InitialContact, Manner};
+use adit_l2tp::StopResult;
 
 use super::apple::{ESP, PHASE1_ATTRIBUTES};
+use super::network_manager::XL2TPD;
 use super::transforms::{Aes256, Modp1024, Modp2048, Sha1, TripleDes, ike};
-use super::{Profile, hours, timed, vendor};
+use super::{Profile, RFC_2661, hours, timed, vendor};
 use crate::config::Ending;
 
 /// racoon of ipsec-tools.
@@ -36,11 +38,13 @@ pub const RACOON: Profile = Profile {
     refuses_server_behind_nat: false,
     host_name: "racoon",
     vendor_name: "xelerance.com",
+    l2tp: XL2TPD,
     receive_window: 4,
     hello_idle: Duration::from_secs(60),
+    retransmit: RFC_2661,
     ending: Ending {
         ppp: true,
-        stop: 6,
+        stop: StopResult::SHUTTING_DOWN,
         pause: Duration::ZERO,
     },
     mru: 1400,

@@ -5,12 +5,13 @@ use std::time::Duration;
 use adit_ike::{
     EspTransform, InitialContact, Layout, Manner, MessageIds, Phase1Transform, SaLifetime,
 };
+use adit_l2tp::{Item, ResultFormat, Said, StopResult, may, must};
 
 use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, Ecp256, Ecp384, HmacSha1_96, Modp1024,
     Modp2048, Sha1, TripleDes, esp, ike,
 };
-use super::{Profile, hours, vendor};
+use super::{Profile, RFC_2661, hours, vendor};
 use crate::config::Ending;
 
 pub(super) const PHASE1: &[Phase1Transform] = &[
@@ -55,6 +56,45 @@ pub(super) const MANNER: Manner = Manner {
     ..Manner::OWN
 };
 
+/// Microsoft's vendor ID, of the correlation ID in its ICRQ.
+const MICROSOFT: u16 = 311;
+
+pub(super) const L2TP: adit_l2tp::Manner = adit_l2tp::Manner {
+    sccrq: &sccrq(0x0a00),
+    icrq: &[
+        must(Item::AssignedSessionId),
+        must(Item::CallSerialNumber),
+        may(Item::BearerType(2)),
+        may(Item::VendorNonce {
+            vendor: MICROSOFT,
+            kind: 1,
+        }),
+    ],
+    iccn: &[
+        must(Item::TxConnectSpeed(100_000_000)),
+        must(Item::FramingType(1)),
+        may(Item::ProxyAuthenType(4)),
+    ],
+    first_serial: Some(0),
+    results: ResultFormat::Codes,
+    cdn_before_stop: true,
+    ..adit_l2tp::Manner::OWN
+};
+
+/// The SCCRQ of a Windows with this firmware revision.
+pub(super) const fn sccrq(firmware: u16) -> [Said; 8] {
+    [
+        must(Item::ProtocolVersion),
+        must(Item::FramingCapabilities(1)),
+        must(Item::BearerCapabilities(0)),
+        may(Item::FirmwareRevision(firmware)),
+        must(Item::HostName),
+        may(Item::VendorName),
+        must(Item::AssignedTunnelId),
+        must(Item::ReceiveWindowSize),
+    ]
+}
+
 /// Windows 10 and 11.
 pub const WINDOWS10: Profile = Profile {
     name: "windows10",
@@ -69,11 +109,13 @@ pub const WINDOWS10: Profile = Profile {
     refuses_server_behind_nat: true,
     host_name: "desktop",
     vendor_name: "Microsoft",
+    l2tp: L2TP,
     receive_window: 8,
     hello_idle: Duration::from_secs(40),
+    retransmit: RFC_2661,
     ending: Ending {
         ppp: true,
-        stop: 1,
+        stop: StopResult::CLEAR,
         pause: Duration::from_secs(4),
     },
     mru: 1400,

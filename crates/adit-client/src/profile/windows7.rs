@@ -1,8 +1,8 @@
-//! Windows 7: as Windows 10, but for its vendor IDs.
+//! Windows 7: as Windows 10, but for its vendor IDs and firmware revision.
 
 use adit_ike::Manner;
 
-use super::windows10::{MANNER, WINDOWS10};
+use super::windows10::{L2TP, MANNER, WINDOWS10, sccrq};
 use super::{Profile, vendor};
 
 /// Windows 7.
@@ -19,6 +19,10 @@ pub const WINDOWS7: Profile = Profile {
             &vendor::IKE_CGA_1,
         ]),
         ..MANNER
+    },
+    l2tp: adit_l2tp::Manner {
+        sccrq: &sccrq(0x0601),
+        ..L2TP
     },
     ..WINDOWS10
 };

@@ -63,6 +63,41 @@ fn the_window_opens_slowly_and_never_past_the_peers() {
     assert_eq!(channel.poll_timeout(), None);
 }
 
+/// Appendix A: doubling up to the threshold, then one more for each window that was acknowledged;
+/// a loss halves the threshold and begins again with one.
+#[test]
+fn congestion_halves_the_threshold_and_the_window_grows_slowly_above_it() {
+    let mut now = start();
+    let mut channel = channel();
+    channel.set_peer_window(32);
+    fill(&mut channel, 0..250, now);
+    let mut acknowledged = 0;
+    let mut flights = |channel: &mut Channel, count: usize, now: Instant| -> Vec<usize> {
+        let flight = |_| {
+            let flight = sent(channel);
+            acknowledged = flight.last().unwrap().0 + 1;
+            channel.acknowledge(acknowledged, now).unwrap();
+            flight.len()
+        };
+        (0..count).map(flight).collect()
+    };
+    assert_eq!(flights(&mut channel, 6, now), [1, 2, 4, 8, 16, 32]);
+
+    // The whole flight of 32 is lost.
+    assert_eq!(sent(&mut channel).len(), 32);
+    now = channel.poll_timeout().unwrap();
+    assert!(channel.handle_timeout(now));
+    assert_eq!((channel.congestion_window, channel.threshold), (1, 16));
+    assert_eq!(flights(&mut channel, 7, now), [1, 2, 4, 8, 16, 17, 18]);
+    assert_eq!(channel.stats.retransmitted, 32);
+
+    // Another loss halves what had been reached.
+    sent(&mut channel);
+    now = channel.poll_timeout().unwrap();
+    assert!(channel.handle_timeout(now));
+    assert_eq!((channel.congestion_window, channel.threshold), (1, 9));
+}
+
 #[test]
 fn retransmissions_back_off_to_the_cap_and_end() {
     let begin = start();
@@ -152,11 +187,7 @@ fn messages_out_of_order_are_held_up_to_the_window() {
     assert_eq!(take(&mut channel, 2, b"c"), Ok(Received::Held));
     assert_eq!(take(&mut channel, 2, b"c"), Ok(Received::Held));
     assert_eq!(take(&mut channel, 3, b"d"), Ok(Received::Held));
-    let outside = Error::OutsideWindow {
-        ns: 4,
-        expected: 0,
-        len: 13,
-    };
+    let outside = Error::OutsideWindow { ns: 4, expected: 0 };
     assert_eq!(take(&mut channel, 4, b"e"), Err(outside));
     // Dropped or not, the peer hears what is missing.
     assert_eq!(sent(&mut channel), [(0, None)]);
@@ -172,8 +203,13 @@ fn messages_out_of_order_are_held_up_to_the_window() {
     assert_eq!(channel.stats.out_of_order, 2);
     assert_eq!(channel.stats.duplicates, 1);
     assert_eq!(channel.stats.received, 4);
+    assert_eq!(channel.stats.outside_window, 1);
     let long = vec![0; MAX_HELD_LEN];
-    assert!(take(&mut channel, 6, &long).is_err());
+    assert!(matches!(
+        take(&mut channel, 6, &long),
+        Err(Error::TooLong { expected: 4, .. })
+    ));
+    assert_eq!(channel.stats.too_long, 1);
     assert!(channel.held.is_empty());
 }
 

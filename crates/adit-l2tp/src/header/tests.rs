@@ -156,6 +156,11 @@ fn data_headers_are_written_as_every_client_takes_them() {
     let header = [0x48, 0x02, 0, 13, 0, 1, 0, 2, 0xff, 0xfe, 0, 0, b'x'];
     assert_eq!(buf.as_slice(), header);
 
+    let mut buf = PacketBuf::from_slice(6, b"x", 0);
+    prepend_short_data_header(&mut buf, 1, 2).unwrap();
+    assert_eq!(buf.as_slice(), [0, 2, 0, 1, 0, 2, b'x']);
+    assert!(prepend_short_data_header(&mut buf, 1, 2).is_err());
+
     let mut huge = PacketBuf::from_slice(8, &[0; 65_528], 0);
     assert!(prepend_data_header(&mut huge, 1, 2).is_err());
     assert_eq!(huge.len(), 65_528);

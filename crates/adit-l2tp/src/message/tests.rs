@@ -22,7 +22,7 @@ fn body(kind: MessageType, avps: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn parse(kind: MessageType, avps: &[Vec<u8>]) -> Message {
-    Message::parse(&body(kind, avps)).unwrap()
+    Message::parse(&body(kind, avps), None).unwrap()
 }
 
 #[test]
@@ -34,10 +34,10 @@ fn the_sccrq_of_windows_10() {
     assert_eq!((control.tunnel, control.session), (0, 0));
     assert_eq!((control.ns, control.nr), (0, 0));
     assert_eq!(control.message_type(), Some(1));
-    assert_eq!(control.assigned_tunnel_id(), Some(15));
-    assert_eq!(assigned_tunnel_of_sccrq(&datagram), Some(15));
+    assert_eq!(control.assigned_tunnel_id(None), Some(15));
+    assert_eq!(assigned_tunnel_of_sccrq(&datagram, None), Some(15));
     assert_eq!(
-        Message::parse(control.avps),
+        Message::parse(control.avps, None),
         Ok(Message {
             message_type: 1,
             mandatory: true,
@@ -92,7 +92,7 @@ fn a_vendors_attribute_is_not_that_of_the_same_number() {
 
     // Nor does a vendor's type 0 make a message type.
     assert_eq!(
-        Message::parse(&avp(0x8000, 311, 0, &[0, 1])),
+        Message::parse(&avp(0x8000, 311, 0, &[0, 1]), None),
         Err(Fault::NoMessageType)
     );
 }
@@ -103,7 +103,8 @@ fn unrecognized_attributes_count_only_with_their_m_bit() {
         (0, 311, 1, Unrecognized::Vendor),
         (0, 0, 20, Unrecognized::Attribute),
         (0, 0, 0x1234, Unrecognized::Attribute),
-        (0x4000, 0, 7, Unrecognized::Hidden),
+        (0x4000, 0, 7, Unrecognized::MustNotBeHidden),
+        (0x4000, 0, 8, Unrecognized::Hidden),
         (0x0400, 0, 7, Unrecognized::ReservedBits),
         (0x2000, 0, 7, Unrecognized::ReservedBits),
     ];
@@ -188,19 +189,19 @@ fn a_list_that_cannot_be_cut_is_a_fault_even_behind_optional_attributes() {
 #[test]
 fn the_message_type_must_be_first_and_readable() {
     assert_eq!(
-        Message::parse(&avp(0x8000, 0, 7, b"host")),
+        Message::parse(&avp(0x8000, 0, 7, b"host"), None),
         Err(Fault::NoMessageType)
     );
     assert_eq!(
-        Message::parse(&avp(0xc000, 0, 0, &[0, 1])),
+        Message::parse(&avp(0xc000, 0, 0, &[0, 1]), None),
         Err(Fault::NoMessageType)
     );
     assert!(matches!(
-        Message::parse(&avp(0x8000, 0, 0, &[1])),
+        Message::parse(&avp(0x8000, 0, 0, &[1]), None),
         Err(Fault::Avp(AvpError::ValueLength { actual: 1, .. }))
     ));
     assert!(matches!(
-        Message::parse(&[0x80, 3, 0, 0, 0, 0, 0, 1]),
+        Message::parse(&[0x80, 3, 0, 0, 0, 0, 0, 1], None),
         Err(Fault::Avp(AvpError::LengthBelowHeader(3)))
     ));
 }
@@ -245,8 +246,8 @@ fn the_assigned_tunnel_id_is_peeked_at() {
             panic!();
         };
         (
-            control.assigned_tunnel_id(),
-            assigned_tunnel_of_sccrq(&datagram),
+            control.assigned_tunnel_id(None),
+            assigned_tunnel_of_sccrq(&datagram, None),
         )
     };
     let id = avp(0x8000, 0, 9, &[1, 2]);
@@ -273,7 +274,7 @@ fn the_assigned_tunnel_id_is_peeked_at() {
         assert_eq!(control(&body(MessageType::Sccrq, &[bad])), (None, None));
     }
     assert_eq!(control(&[]), (None, None));
-    assert_eq!(assigned_tunnel_of_sccrq(b"\xc8\x02junk"), None);
+    assert_eq!(assigned_tunnel_of_sccrq(b"\xc8\x02junk", None), None);
 }
 
 proptest! {
@@ -281,8 +282,8 @@ proptest! {
     fn anything_is_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut body = avp(0x8000, 0, 0, &[0, 4]);
         body.extend(&bytes);
-        let message = Message::parse(&body).unwrap();
+        let message = Message::parse(&body, None).unwrap();
         prop_assert_eq!(message.kind(), Some(MessageType::StopCcn));
-        let _ = Message::parse(&bytes);
+        let _ = Message::parse(&bytes, None);
     }
 }

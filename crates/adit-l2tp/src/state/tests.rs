@@ -10,8 +10,10 @@ const TUNNEL_STATES: [TunnelState; 7] = [
     TunnelState::Closed,
 ];
 
-const TUNNEL_INPUTS: [TunnelInput; 12] = [
+const TUNNEL_INPUTS: [TunnelInput; 14] = [
     TunnelInput::Sccrq,
+    TunnelInput::LoseTie,
+    TunnelInput::DrawTie,
     TunnelInput::Sccrp,
     TunnelInput::Scccn,
     TunnelInput::Hello,
@@ -74,6 +76,8 @@ idle: Sccrq -> SendSccrp, wait-ctl-conn
 idle: Fault -> SendStopCcn, stopping
 idle: Close -> Nothing, closed
 wait-ctl-reply: Sccrq -> SendStateError, stopping
+wait-ctl-reply: LoseTie -> StartOver, idle
+wait-ctl-reply: DrawTie -> CleanUp, closed
 wait-ctl-reply: Sccrp -> SendScccn, established
 wait-ctl-reply: Scccn -> SendStateError, stopping
 wait-ctl-reply: StopCcn -> CleanUp, stopped

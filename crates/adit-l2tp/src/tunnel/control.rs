@@ -10,9 +10,11 @@ use crate::avp::Attribute;
 use crate::build;
 use crate::channel::Received;
 use crate::error::{Error, Fault};
-use crate::event::{Event, SessionDownCause, Stop, TunnelDownCause};
+use crate::event::{Event, SessionDownCause, TunnelDownCause};
 use crate::header::{Control, Packet, decode};
+use crate::manner::CallAfter;
 use crate::message::{Message, MessageType};
+use crate::result::Stop;
 use crate::state::{self, TunnelAction, TunnelInput, TunnelState};
 
 impl Tunnel {
@@ -31,6 +33,9 @@ impl Tunnel {
         self.channel.acknowledge(control.nr, now)?;
         if self.channel.is_drained() {
             self.step(TunnelInput::AllAcknowledged, now);
+            if std::mem::take(&mut self.calls_wait) {
+                self.tunnel_open(now, rng);
+            }
         }
         let kind = control.message_type().and_then(MessageType::from_wire);
         if self.channel.is_backlogged()
@@ -63,64 +68,18 @@ impl Tunnel {
         }
     }
 
-    /// Whether a datagram is a control message of this tunnel's peer.
-    fn admit<'a>(&mut self, datagram: &'a [u8], now: Instant) -> Result<Control<'a>, Error> {
-        let control = match decode(datagram)? {
-            Packet::Control(control) => control,
-            Packet::Data(_) => return Err(Error::NotControl),
-        };
-        let wrong_tunnel = Error::WrongTunnel {
-            tunnel: control.tunnel,
-            local: self.local_id,
-        };
-        match self.state {
-            TunnelState::Closed => return Err(Error::Closed),
-            TunnelState::Idle => return admit_first(&control).map(|()| control),
-            _ if control.tunnel == self.local_id => return Ok(control),
-            _ if control.tunnel != 0 => return Err(wrong_tunnel),
-            _ => {}
-        }
-        if self.remote_id.is_none() || control.assigned_tunnel_id() != self.remote_id {
-            return Err(wrong_tunnel);
-        }
-        if control.message_type() == Some(MessageType::Sccrq as u16) && self.is_forgotten(now) {
-            if self.state == TunnelState::Established {
-                self.clean_up(TunnelDownCause::StartedAnew);
-            }
-            self.state = TunnelState::Closed;
-            self.linger = None;
-            self.channel.drop_all();
-            return Err(Error::StartedAnew);
-        }
-        Ok(control)
-    }
-
-    /// Whether an SCCRQ with the peer's own tunnel ID means that it has forgotten this tunnel.
-    fn is_forgotten(&self, now: Instant) -> bool {
-        match self.state {
-            // It lost power, and numbers its tunnels from the start again as Windows does. One
-            // that repeated its SCCRQ before it heard our answer did so long ago.
-            TunnelState::Established => self
-                .up_since
-                .is_some_and(|since| now >= since + self.config.longest_wait()),
-            TunnelState::Stopped => true,
-            // One that only repeats the SCCRQ that we refused has sent nothing else before.
-            TunnelState::Stopping => self.channel.next() > 1,
-            _ => false,
-        }
-    }
-
     fn handle_message(
         &mut self,
         control: &Control<'_>,
         now: Instant,
         rng: &mut Rng,
     ) -> Result<(), Error> {
-        let mut message = match Message::parse(control.avps) {
+        let mut message = match Message::parse(control.avps, self.auth.secret.as_ref()) {
             Ok(message) => message,
             Err(fault) => return self.fail(fault, now),
         };
         self.channel.stats.ignored_avps += message.ignored;
+        self.channel.stats.hidden_avps += message.hidden;
         let Some(kind) = message.kind() else {
             if message.mandatory {
                 return self.fail(Fault::UnknownMessage(message.message_type), now);
@@ -134,12 +93,12 @@ impl Tunnel {
         let input = match kind {
             MessageType::StopCcn => TunnelInput::StopCcn,
             kind if kind.is_of_session() => TunnelInput::SessionMessage,
-            kind => match (unacceptable(kind, &mut message), kind) {
-                (Some(fault), _) => return self.fail(fault, now),
-                (None, MessageType::Sccrq) => TunnelInput::Sccrq,
-                (None, MessageType::Sccrp) => TunnelInput::Sccrp,
-                (None, MessageType::Scccn) => TunnelInput::Scccn,
-                (None, _) => {
+            kind => match (self.accept_about_tunnel(kind, &mut message), kind) {
+                (Err(fault), _) => return self.fail(fault, now),
+                (Ok(()), MessageType::Sccrq) => TunnelInput::Sccrq,
+                (Ok(()), MessageType::Sccrp) => TunnelInput::Sccrp,
+                (Ok(()), MessageType::Scccn) => TunnelInput::Scccn,
+                (Ok(()), _) => {
                     self.channel.stats.hello_received += 1;
                     TunnelInput::Hello
                 }
@@ -147,32 +106,27 @@ impl Tunnel {
         };
         let state = self.state;
         match self.step(input, now) {
-            TunnelAction::Nothing => Ok(()),
+            TunnelAction::Nothing | TunnelAction::StartOver => Ok(()),
             TunnelAction::SendSccrp => {
                 self.setup = Some(now + self.config.setup_timeout);
+                self.send_sccrp(message.challenge.as_deref(), now, rng);
                 self.peer = Peer::of(message);
-                let sccrp = build::sccrp(&self.config, self.local_id);
-                self.channel.queue(0, sccrp, now);
                 Ok(())
             }
             TunnelAction::SendScccn => {
+                self.send_scccn(message.challenge.as_deref(), now, rng);
                 self.peer = Peer::of(message);
-                self.channel.queue(0, build::scccn(), now);
-                self.established(now);
+                self.established(now, rng);
                 Ok(())
             }
             TunnelAction::Open => {
-                self.established(now);
+                self.established(now, rng);
                 Ok(())
             }
             TunnelAction::Deliver => self.deliver(kind, message, control.session, now, rng),
             TunnelAction::CleanUp => {
-                let result = message.result.unwrap_or_default();
-                self.clean_up(TunnelDownCause::ByPeer {
-                    result: result.result,
-                    error: result.error,
-                    message: result.message,
-                });
+                let stop = Stop::of_peer(message.result.unwrap_or_default());
+                self.clean_up(TunnelDownCause::ByPeer(stop));
                 Ok(())
             }
             TunnelAction::SendStateError | TunnelAction::SendStopCcn => {
@@ -197,7 +151,50 @@ impl Tunnel {
         }
     }
 
-    fn established(&mut self, now: Instant) {
+    /// Why a message about the tunnel must not be accepted, whatever the state; and whether the peer
+    /// is who it should be, where the state asks for that.
+    fn accept_about_tunnel(
+        &mut self,
+        kind: MessageType,
+        message: &mut Message,
+    ) -> Result<(), Fault> {
+        acceptable(kind, message)?;
+        let asked = matches!(
+            (self.state, kind),
+            (TunnelState::Idle, MessageType::Sccrq)
+                | (TunnelState::WaitCtlReply, MessageType::Sccrp)
+                | (TunnelState::WaitCtlConn, MessageType::Scccn)
+        );
+        if asked {
+            self.auth.check(kind, message)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_sccrq(&mut self, now: Instant, rng: &mut Rng) {
+        self.auth.open(&self.config, rng);
+        let opening = self.auth.opening(self.local_id, None);
+        let hiding = self.auth.hiding(&self.config, rng);
+        let sccrq = build::sccrq(&self.config, &opening, hiding);
+        self.channel.queue(0, sccrq, now);
+    }
+
+    fn send_sccrp(&mut self, challenge: Option<&[u8]>, now: Instant, rng: &mut Rng) {
+        self.auth.reply(&self.config, rng);
+        let response = self.auth.response(MessageType::Sccrp, challenge);
+        let opening = self.auth.opening(self.local_id, response);
+        let hiding = self.auth.hiding(&self.config, rng);
+        let sccrp = build::sccrp(&self.config, &opening, hiding);
+        self.channel.queue(0, sccrp, now);
+    }
+
+    fn send_scccn(&mut self, challenge: Option<&[u8]>, now: Instant, rng: &mut Rng) {
+        let response = self.auth.response(MessageType::Scccn, challenge);
+        let hiding = self.auth.hiding(&self.config, rng);
+        self.channel.queue(0, build::scccn(response, hiding), now);
+    }
+
+    fn established(&mut self, now: Instant, rng: &mut Rng) {
         self.setup = None;
         self.up_since = Some(now);
         let peer = std::mem::take(&mut self.peer);
@@ -206,7 +203,11 @@ impl Tunnel {
             vendor: peer.vendor,
             firmware: peer.firmware,
         });
-        self.tunnel_open(now);
+        self.calls_wait = self.config.manner.call_after == CallAfter::Acknowledgement
+            && !self.channel.is_drained();
+        if !self.calls_wait {
+            self.tunnel_open(now, rng);
+        }
     }
 
     /// A message costs the peer the tunnel, if there still is one.
@@ -219,6 +220,7 @@ impl Tunnel {
 
     fn refuse_tunnel(&mut self, fault: Fault, now: Instant) -> Result<(), Error> {
         self.channel.stats.faults += 1;
+        self.channel.stats.auth_failures += u64::from(fault.is_of_authentication());
         let cause = TunnelDownCause::Fault(fault.clone());
         self.send_stop(&fault.stop(), cause, now);
         Err(Error::Tunnel(fault))
@@ -239,7 +241,7 @@ impl Tunnel {
     pub(super) fn send_stop(&mut self, stop: &Stop, cause: TunnelDownCause, now: Instant) {
         self.clean_up(cause);
         self.channel.drop_unsent();
-        let body = build::stop_ccn(self.local_id, stop.result, stop.error, &stop.message);
+        let body = build::stop_ccn(self.local_id, stop, self.result_format());
         self.channel.queue(0, body, now);
     }
 
@@ -275,32 +277,13 @@ impl Peer {
     }
 }
 
-/// Only an SCCRQ that can be cut into AVPs and says whom to answer makes a tunnel.
-fn admit_first(control: &Control<'_>) -> Result<(), Error> {
-    let sccrq = MessageType::Sccrq;
-    if control.message_type() != Some(sccrq as u16)
-        || (control.tunnel, control.ns, control.nr) != (0, 0, 0)
-    {
-        return Err(Error::NotOpen);
-    }
-    let message = Message::parse(control.avps).map_err(Error::Tunnel)?;
-    match (message.tunnel_id, message.fault) {
-        (_, Some(fault @ Fault::Avp(_))) => Err(Error::Tunnel(fault)),
-        (None, _) => Err(Error::Tunnel(Fault::Missing {
-            message: sccrq,
-            attribute: Attribute::AssignedTunnelId,
-        })),
-        _ => Ok(()),
-    }
-}
-
-/// Why a message about the tunnel must not be accepted, whatever the state.
-fn unacceptable(kind: MessageType, message: &mut Message) -> Option<Fault> {
+/// Why a message about the tunnel must not be accepted, whatever the state and the peer.
+fn acceptable(kind: MessageType, message: &mut Message) -> Result<(), Fault> {
     if let Some(fault) = message.fault.take() {
-        return Some(fault);
+        return Err(fault);
     }
     if !matches!(kind, MessageType::Sccrq | MessageType::Sccrp) {
-        return None;
+        return Ok(());
     }
     let present = [
         (
@@ -315,7 +298,7 @@ fn unacceptable(kind: MessageType, message: &mut Message) -> Option<Fault> {
         (Attribute::AssignedTunnelId, message.tunnel_id.is_some()),
     ];
     if let Some((attribute, _)) = present.into_iter().find(|(_, present)| !present) {
-        return Some(Fault::Missing {
+        return Err(Fault::Missing {
             message: kind,
             attribute,
         });
@@ -323,9 +306,8 @@ fn unacceptable(kind: MessageType, message: &mut Message) -> Option<Fault> {
     match message.protocol_version {
         // A higher revision of version 1 is compatible by the meaning of the word.
         Some((version, revision)) if version != 1 => {
-            Some(Fault::ProtocolVersion { version, revision })
+            Err(Fault::ProtocolVersion { version, revision })
         }
-        _ if message.challenge => Some(Fault::Challenge),
-        _ => None,
+        _ => Ok(()),
     }
 }

@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use adit_crypto::Rng;
 
-use super::Tunnel;
+use super::{Role, Tunnel};
 use crate::avp::Attribute;
-use crate::build;
+use crate::build::{self, Calling};
+use crate::call::Call;
 use crate::error::{Error, Fault};
-use crate::event::{CallDisconnect, Event, SessionDownCause};
+use crate::event::{Event, SessionDownCause};
 use crate::message::{Message, MessageType};
+use crate::result::CallDisconnect;
 use crate::state::{self, SessionAction, SessionInput, SessionState, TunnelState};
 
 pub(super) struct Session {
@@ -17,12 +19,14 @@ pub(super) struct Session {
     pub(super) remote: Option<u16>,
     pub(super) state: SessionState,
     pub(super) sequencing_required: bool,
+    /// What the peer said about it.
+    pub(super) call: Call,
     /// When it should be established: its key in the tunnel's `waiting`.
     setup: Instant,
 }
 
 impl Tunnel {
-    pub(super) fn call(&mut self, now: Instant, rng: &mut Rng) -> u16 {
+    pub(super) fn place_call(&mut self, now: Instant, rng: &mut Rng) -> u16 {
         let local = self.free_session_id(rng);
         if !self.state.is_open() || self.is_full() {
             self.session_down(local, SessionDownCause::NotOpened);
@@ -30,24 +34,35 @@ impl Tunnel {
         }
         let (_, state) = state::session(SessionState::Idle, SessionInput::Call);
         self.add_session(local, None, state, now);
-        if self.state == TunnelState::Established {
-            self.send_icrq(local, now);
+        if self.state == TunnelState::Established && !self.calls_wait {
+            self.send_icrq(local, now, rng);
         }
         local
     }
 
     /// The tunnel is established: the sessions that wait for it go on.
-    pub(super) fn tunnel_open(&mut self, now: Instant) {
+    pub(super) fn tunnel_open(&mut self, now: Instant, rng: &mut Rng) {
         let waiting: Vec<u16> = self.sessions.keys().copied().collect();
         for local in waiting {
-            self.send_icrq(local, now);
+            self.send_icrq(local, now, rng);
         }
     }
 
-    fn send_icrq(&mut self, local: u16, now: Instant) {
+    fn send_icrq(&mut self, local: u16, now: Instant, rng: &mut Rng) {
         if self.session_step(local, SessionInput::TunnelOpen) == SessionAction::SendIcrq {
-            let icrq = build::icrq(local, self.serial);
+            let nonce = if self.config.manner.has_nonce() {
+                rng.array()
+            } else {
+                [0; 16]
+            };
+            let calling = Calling {
+                session: local,
+                serial: self.serial,
+                nonce,
+            };
             self.serial = self.serial.wrapping_add(1);
+            let hiding = self.auth.hiding(&self.config, rng);
+            let icrq = build::icrq(&self.config, &calling, hiding);
             self.channel.queue(0, icrq, now);
         }
     }
@@ -61,16 +76,10 @@ impl Tunnel {
         now: Instant,
         rng: &mut Rng,
     ) -> Result<(), Error> {
-        if matches!(kind, MessageType::Wen | MessageType::Sli) {
-            self.channel.stats.ignored_wen_sli += 1;
-        }
         if session == 0 && matches!(kind, MessageType::Icrq | MessageType::Ocrq) {
             return self.incoming_call(kind, message, now, rng);
         }
         let Some(local) = self.addressee(kind, &message, session) else {
-            if matches!(kind, MessageType::Wen | MessageType::Sli) {
-                return Ok(());
-            }
             self.channel.stats.unknown_sessions += 1;
             return Err(Error::UnknownSession {
                 message: kind,
@@ -82,7 +91,10 @@ impl Tunnel {
         let input = match kind {
             MessageType::Cdn => SessionInput::Cdn, // whatever else is in it
             _ if fault.is_some() => SessionInput::Fault,
-            MessageType::Wen | MessageType::Sli => return Ok(()),
+            MessageType::Wen | MessageType::Sli => {
+                self.link_message(local, state, kind, &message);
+                return Ok(());
+            }
             MessageType::Icrq => SessionInput::Icrq,
             MessageType::Icrp if message.session_id.is_none() => {
                 fault = Some(missing_session_id(kind));
@@ -102,29 +114,32 @@ impl Tunnel {
         }
         match self.session_step(local, input) {
             SessionAction::SendIccn => {
-                let iccn = build::iccn(self.config.tx_connect_speed);
+                let calling = Calling {
+                    session: local,
+                    ..Calling::default()
+                };
+                let hiding = self.auth.hiding(&self.config, rng);
+                let iccn = build::iccn(&self.config, &calling, hiding);
                 let remote = self.remote_session(local);
                 self.channel.queue(remote, iccn, now);
+                if let Some(session) = self.sessions.get_mut(&local) {
+                    session.sequencing_required = self.config.sequencing;
+                }
                 self.session_up(local, remote);
                 Ok(())
             }
             SessionAction::Open => {
                 if let Some(session) = self.sessions.get_mut(&local) {
                     session.sequencing_required = message.sequencing_required;
+                    session.call.add(message.call);
                 }
                 self.session_up(local, self.remote_session(local));
                 Ok(())
             }
             SessionAction::CleanUp => {
                 let result = message.result.unwrap_or_default();
-                self.session_down(
-                    local,
-                    SessionDownCause::ByPeer {
-                        result: result.result,
-                        error: result.error,
-                        message: result.message,
-                    },
-                );
+                let reason = CallDisconnect::of_peer(result, message.q931);
+                self.session_down(local, SessionDownCause::ByPeer(reason));
                 Ok(())
             }
             SessionAction::SendCdn | SessionAction::SendStateError => {
@@ -137,6 +152,27 @@ impl Tunnel {
             }
             SessionAction::Nothing | SessionAction::SendIcrq | SessionAction::SendIcrp => Ok(()),
         }
+    }
+
+    /// What a message says about the line of a session. It says so of one that is established, or is
+    /// ignored, and so is one that says nothing.
+    fn link_message(
+        &mut self,
+        local: u16,
+        state: SessionState,
+        kind: MessageType,
+        message: &Message,
+    ) {
+        let event = if kind == MessageType::Sli {
+            self.channel.stats.sli_received += 1;
+            message.accm.map(|accm| Event::LinkInfo { local, accm })
+        } else {
+            self.channel.stats.wen_received += 1;
+            let errors = message.call_errors;
+            errors.map(|errors| Event::WanErrors { local, errors })
+        };
+        self.events
+            .extend(event.filter(|_| state == SessionState::Established));
     }
 
     /// Whom a message is for. A CDN may come before its sender knows our session ID; then it says
@@ -173,10 +209,10 @@ impl Tunnel {
             self.channel.stats.faults += 1;
             return Err(Error::SessionInUse(remote));
         }
-        let fault = match (kind, message.fault) {
+        let fault = match (kind, message.fault.clone()) {
             (MessageType::Ocrq, _) => Some(Fault::OutgoingCall),
             (_, Some(fault)) => Some(fault),
-            _ if self.initiator => Some(Fault::IncomingCall),
+            _ if self.role == Role::Lac => Some(Fault::IncomingCall),
             _ if self.is_full() => Some(Fault::TooManySessions(self.config.max_sessions)),
             _ => None,
         };
@@ -194,6 +230,9 @@ impl Tunnel {
             }
             _ => {
                 self.add_session(local, Some(remote), state, now);
+                if let Some(session) = self.sessions.get_mut(&local) {
+                    session.call = message.call;
+                }
                 self.channel.queue(remote, build::icrp(local), now);
                 Ok(())
             }
@@ -223,7 +262,7 @@ impl Tunnel {
     }
 
     fn send_cdn(&mut self, local: u16, remote: u16, reason: &CallDisconnect, now: Instant) {
-        let cdn = build::cdn(local, reason.result, reason.error, &reason.message);
+        let cdn = build::cdn(local, reason, self.result_format());
         self.channel.queue(remote, cdn, now);
     }
 
@@ -259,6 +298,7 @@ impl Tunnel {
                 remote,
                 state,
                 sequencing_required: false,
+                call: Call::default(),
                 setup,
             },
         );

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
-use adit_l2tp::{Config, Control, Error, Event, Message, MessageType, Packet, Tunnel, decode};
+use adit_l2tp::{
+    Config, Control, Error, Event, Message, MessageType, Packet, Role, Secret, Tunnel, decode,
+};
 
 /// Our tunnel ID in all tests with one LNS.
 pub(crate) const LOCAL: u16 = 0x1122;
@@ -37,6 +39,11 @@ pub(crate) fn config() -> Config {
         max_sessions: 2,
         ..Config::default()
     }
+}
+
+/// The secret of the tests that have one.
+pub(crate) fn secret() -> Option<Secret> {
+    Secret::new("tunnel secret")
 }
 
 pub(crate) const M: u16 = 0x8000;
@@ -109,7 +116,7 @@ pub(crate) fn header(datagram: &[u8]) -> Control<'_> {
 }
 
 pub(crate) fn body(datagram: &[u8]) -> Message {
-    Message::parse(header(datagram).avps).unwrap()
+    Message::parse(header(datagram).avps, None).unwrap()
 }
 
 /// One tunnel under test with its clock.
@@ -121,9 +128,13 @@ pub(crate) struct End {
 
 impl End {
     pub(crate) fn lns(config: Config) -> Self {
+        Self::lns_numbered(config, LOCAL)
+    }
+
+    pub(crate) fn lns_numbered(config: Config, id: u16) -> Self {
         let now = start();
         Self {
-            tunnel: Tunnel::accept(&Arc::new(config), LOCAL, now),
+            tunnel: Tunnel::accept(&Arc::new(config), id, now),
             now,
             rng: Rng::from_seed([1; 32]),
         }
@@ -133,7 +144,7 @@ impl End {
         let now = start();
         let mut rng = Rng::from_seed([2; 32]);
         Self {
-            tunnel: Tunnel::initiate(&Arc::new(config), LOCAL, now, &mut rng),
+            tunnel: Tunnel::initiate(&Arc::new(config), Role::Lac, LOCAL, now, &mut rng),
             now,
             rng,
         }

@@ -41,7 +41,7 @@ impl Server {
         };
         let (group, remote_port) = (state.group, state.remote_port);
         let remote_tunnel = state.tunnel.remote_id().unwrap_or_default();
-        let sequenced = state.tunnel.sequencing_required(local);
+        let sequencing = state.tunnel.sequencing(local);
         if self.sessions.len() >= self.config.limits.sessions {
             self.plane.stats.sessions_refused += 1;
             tracing::warn!(
@@ -51,11 +51,7 @@ impl Server {
             self.close_call(
                 tunnel,
                 local,
-                CallDisconnect {
-                    result: 4,
-                    error: 0,
-                    message: "too many sessions".into(),
-                },
+                CallDisconnect::no_room("too many sessions"),
                 now,
             );
             return;
@@ -68,7 +64,7 @@ impl Server {
             udp: path.channel != Channel::Esp,
             suite,
             ppp_header: adit_ppp::HEADER_LEN,
-            l2tp_header: if sequenced {
+            l2tp_header: if sequencing.is_sending() {
                 adit_l2tp::SEQUENCED_DATA_HEADER_LEN
             } else {
                 adit_l2tp::DATA_HEADER_LEN
@@ -89,7 +85,7 @@ impl Server {
             local_session: local,
             remote_tunnel,
             remote_session: remote,
-            sequence: sequenced.then_some(0),
+            sequencing,
             framing: ppp.framing(),
             addresses: Addresses::default(),
             ipv4_open: false,

@@ -76,7 +76,7 @@ impl Server {
         control: &adit_l2tp::Control<'_>,
         now: Instant,
     ) -> Option<u16> {
-        let assigned = control.assigned_tunnel_id()?;
+        let assigned = control.assigned_tunnel_id(self.config.l2tp.secret.as_ref())?;
         let tunnels = self.groups.get(&group)?.tunnels.clone();
         let known = tunnels.iter().copied().find(|id| {
             self.tunnels.get(id).is_some_and(|state| {
@@ -191,6 +191,12 @@ impl Server {
                 );
             }
             Event::SessionUp { local, remote } => self.session_up(id, local, remote, now),
+            Event::LinkInfo { local, accm } => {
+                tracing::debug!(tunnel = id, session = local, ?accm, "Set-Link-Info");
+            }
+            Event::WanErrors { local, errors } => {
+                tracing::debug!(tunnel = id, session = local, ?errors, "WAN-Error-Notify");
+            }
             Event::SessionDown { local, cause } => {
                 let key = self.tunnels.get(&id).and_then(|state| {
                     let mut sessions = state.sessions.iter();

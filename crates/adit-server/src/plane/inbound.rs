@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use adit_esp::OpenError;
+use adit_l2tp::Order;
 use adit_link::guard;
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::udp::{self, UdpHeader};
@@ -137,15 +138,18 @@ impl Plane {
             }),
             Ok(adit_l2tp::Packet::Data(data)) => {
                 let key = self.by_ids.get(&(data.tunnel, data.session)).copied();
-                let owned = key.filter(|key| {
-                    self.sessions
-                        .get(key.0)
-                        .is_some_and(|record| record.group == group)
+                let owned = key.and_then(|key| {
+                    let record = self.sessions.get_mut(key.0)?;
+                    (record.group == group).then_some((key, record))
                 });
-                let Some(key) = owned else {
+                let Some((key, record)) = owned else {
                     self.stats.l2tp_unknown += 1;
                     return None;
                 };
+                if record.sequencing.receive(data.ns) == Order::Late {
+                    self.stats.l2tp_late += 1;
+                    return None;
+                }
                 let frame = message.start + data.payload.start..message.start + data.payload.end;
                 self.frame(key, packet, frame, now)
             }

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use adit_esp::{InboundSa, OutboundSa};
+use adit_l2tp::Sequencing;
 use adit_link::guard::Addresses;
 use adit_ppp::Framing;
 use adit_wire::{Channel, Path};
@@ -81,8 +82,8 @@ pub(crate) struct Record {
     pub(crate) local_session: u16,
     pub(crate) remote_tunnel: u16,
     pub(crate) remote_session: u16,
-    /// The Ns of the next data message, if the peer wants sequence numbers (RFC 2661 5.4).
-    pub(crate) sequence: Option<u16>,
+    /// Numbers of data messages, if the peer wants them.
+    pub(crate) sequencing: Sequencing,
     pub(crate) framing: Framing,
     pub(crate) addresses: Addresses,
     pub(crate) ipv4_open: bool,

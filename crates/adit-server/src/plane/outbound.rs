@@ -162,11 +162,10 @@ impl Plane {
         let record = self.sessions.get_mut(key.0)?;
         let (group, port) = (record.group, record.remote_port);
         let (tunnel, session) = (record.remote_tunnel, record.remote_session);
-        match &mut record.sequence {
+        match record.sequencing.next_ns() {
             None => adit_l2tp::prepend_data_header(packet, tunnel, session).ok()?,
             Some(ns) => {
-                adit_l2tp::prepend_sequenced_data_header(packet, tunnel, session, *ns).ok()?;
-                *ns = ns.wrapping_add(1);
+                adit_l2tp::prepend_sequenced_data_header(packet, tunnel, session, ns).ok()?;
             }
         }
         self.seal(group, port, packet, now)
