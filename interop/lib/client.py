@@ -7,7 +7,7 @@ folder; inside the guest they can be read as they grow.
 import re
 from dataclasses import dataclass
 
-from shell import Failed
+from shell import Failed, wait_for
 
 CURRENT = re.compile(r"lifetime current:\s*(\d+)\(bytes\), (\d+)\(packets\)")
 
@@ -31,13 +31,19 @@ class Profile:
 
 
 class LinuxClient:
-    """One client in `guest`. The order of calls: configure, secure, dial, ..., hang_up."""
+    """One client in `guest`. The order of calls: configure, secure, dial, ..., hang_up.
+
+    With `variants` it has more connections than `l2tp`, and disconnect() leaves strongSwan running for
+    the next secure() and dial(): to start it takes longer than all the rest.
+    """
 
     def __init__(self, guest, profile, name="client"):
         self.guest, self.profile, self.name, self.said = guest, profile, name, ""
         self.charon, self.xl2tpd, self.ppp = (f"/run/out/{name}.{log}.log" for log in ("charon", "xl2tpd", "ppp"))
 
-    def configure(self):
+    def configure(self, variants=None, secrets=None):
+        """Writes everything and starts strongSwan. `variants`: names of more connections to what of
+        ipsec.conf differs in them, as {keyword: value}. `secrets`: of ipsec.secrets, if not the PSK."""
         p, put = self.profile, self.guest.put
         yes = {True: "yes", False: "no"}
         put("/etc/ipsec.conf", f"""
@@ -55,8 +61,11 @@ conn l2tp
     forceencaps={yes[p.force_encapsulation]}
     keyingtries=1
     auto=add{p.lifetimes}
-""")
-        put("/etc/ipsec.secrets", f'{p.address} %any : PSK "{p.psk}"')
+""" + "".join(f"""
+conn {name}
+    also=l2tp
+""" + "".join(f"    {key}={value}\n" for key, value in changes.items()) for name, changes in (variants or {}).items()))
+        put("/etc/ipsec.secrets", secrets or f'{p.address} %any : PSK "{p.psk}"')
         # Patience for a lossless wire: a peer that stays silent is given up after 2 + 3 + 4.5 s.
         put("/etc/strongswan.d/zz-interop.conf", f"""
 charon {{
@@ -91,15 +100,16 @@ length bit = yes
         self.guest.run("sysctl -qw net.ipv6.conf.default.accept_ra=2 net.ipv6.conf.default.autoconf=1"
                        " net.ipv6.conf.default.use_tempaddr=0")
         self.guest.run("ipsec start --nofork </dev/null >/run/out/starter.log 2>&1 &")
-        self.guest.wait("strongSwan has the connection", "ipsec statusall 2>/dev/null | grep -q 'l2tp: '", 40)
+        last = [*(variants or {"l2tp": {}})][-1]
+        self.guest.wait("strongSwan has the connections", f"ipsec statusall 2>/dev/null | grep -q ' {last}: '", 40)
 
-    def secure(self, check=True):
+    def secure(self, check=True, connection="l2tp"):
         """Phase 1 and Quick Mode. Result: whether both succeeded, and the text of `ipsec up`.
 
         Its exit status is of no use: for IKEv1 it is 0 after a failure, too.
         """
-        text = self.guest.run("ipsec up l2tp", seconds=60, check=False).out
-        up = "connection 'l2tp' established successfully" in text
+        text = self.guest.run(f"ipsec up {connection}", seconds=60, check=False).out
+        up = f"connection '{connection}' established successfully" in text
         if check and not up:
             raise Failed(f"{self.name}: ipsec up: {text[-1500:]}")
         return up, text
@@ -146,11 +156,20 @@ length bit = yes
         encapsulated = text.count("encap type espinudp sport 4500 dport 4500")
         return len(sums), sum(b for b, _ in sums), sum(p for _, p in sums), 0 < len(sums) == encapsulated
 
+    def rekey(self, kind, replaced):
+        """Replaces its newest SA, "IKE" or "ESP", and waits until `replaced()` says that it is done."""
+        left, right = {"IKE": "[]", "ESP": "{}"}[kind]
+        known = re.findall(rf"l2tp\{left}(\d+)\{right}:", self.guest.run("ipsec status").out)
+        if not known:
+            raise Failed(f"{self.name}: strongSwan has no {kind} SA")
+        self.guest.run(f"ipsec stroke rekey 'l2tp{left}{max(map(int, known))}{right}'")
+        wait_for(f"{self.name} has replaced its {kind} SA", replaced, 20)
+
     def read(self, log):
         return self.guest.run(f"cat {log} 2>/dev/null", check=False).out
 
-    def hang_up(self):
-        """Disconnects as a user would: PPP and L2TP first, then the SAs; then ends the programs."""
+    def disconnect(self, connection="l2tp"):
+        """Ends PPP and L2TP first, then the SAs."""
         guest = self.guest
         if guest.run("pidof xl2tpd", check=False).status == 0:
             guest.run("echo 'd vpn' >/run/xl2tpd/l2tp-control")
@@ -158,6 +177,10 @@ length bit = yes
             # StopCCN goes out on SIGTERM and must leave before its SA does
             guest.run("kill $(pidof xl2tpd)")
             guest.wait("xl2tpd ends", "! pidof xl2tpd", 20)
-        guest.run("ipsec down l2tp", check=False)
-        guest.run("ipsec stop", check=False)
-        guest.wait("strongSwan ends", "! pidof charon", 20)
+        guest.run(f"ipsec down {connection}", check=False)
+
+    def hang_up(self):
+        """Disconnects as a user would, and ends the programs."""
+        self.disconnect()
+        self.guest.run("ipsec stop", check=False)
+        self.guest.wait("strongSwan ends", "! pidof charon", 20)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import net
-from shell import Daemon, Failed, run
+from shell import Daemon, Failed, run, wait_for
 
 READY = re.compile(r"\bready\b", re.I)
 LEVEL = re.compile(r"\b(ERROR|WARN|INFO|DEBUG|TRACE)\b")
@@ -15,7 +15,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 POOL, PREFIX = "10.77.0.0/16", "2001:db8:77::/48"
 DNS4, DNS6 = ["192.0.2.53", "192.0.2.54"], ["2001:db8:b::53", "2001:db8:b::54"]
 PSK = "interop: a-long-pre-shared-key 7Qz"
-USERS = {"alice": "correct horse 1", "bob": "battery staple 2"}
+USERS = {"alice": "correct horse 1", "bob": "battery staple 2", "carol": "zebra crossing 3"}
 
 
 def base():
@@ -39,10 +39,10 @@ def toml(tables):
 class Adit:
     """The server in `namespace`, ready for clients when the constructor returns."""
 
-    def __init__(self, lab, namespace, **changes):
+    def __init__(self, lab, namespace, name="adit", **changes):
         """`changes`: more keys per table, over those of base(): ipsec={"legacy": True}."""
         self.lab, self.namespace, self.binary = lab, namespace, lab.binary
-        self.folder = Path(lab.out) / "adit"
+        self.folder = Path(lab.out) / name
         self.folder.mkdir()
         net.RUN.mkdir(mode=0o700, exist_ok=True)
         tables = base()
@@ -57,7 +57,7 @@ class Adit:
             self.command("user", "add", user, text_in=password + "\n")
         self.command("check")
         self.daemon = lab.keep(Daemon("adit", namespace.inside(self.binary, "serve", "--config", self.config),
-                                      lab.out / "adit.log", env=self.environment()))
+                                      lab.out / f"{name}.log", env=self.environment()))
         self.daemon.wait_said(READY, 20)
 
     @staticmethod
@@ -113,6 +113,17 @@ class Adit:
 
 
 HOLDINGS = ("sessions", "peers", "ike_sas", "esp_sas", "tunnels", "leases_ipv4", "leases_ipv6")
+
+
+def check_let_go(lab, adit, before, seconds=20, what="when all have hung up"):
+    """The server comes to hold what it held when it said `before`, and no more."""
+    try:
+        wait_for("the server lets go", lambda: adit.holdings() == before, seconds)
+        left = None
+    except Failed:
+        now = adit.holdings()
+        left = {name: (value, now[name]) for name, value in before.items() if now[name] != value}
+    lab.check(not left, f"{what} the server holds what it held before", f"(before, {seconds} s later): {left}")
 
 
 def check_log(lab, adit, expected=()):

@@ -7,8 +7,8 @@ import bench as at
 from bench import Bench
 from client import LinuxClient, Profile
 from guest import Guest
-from server import LEVEL, PSK, USERS, Adit, check_log
-from shell import Failed, wait_for
+from server import LEVEL, PSK, USERS, Adit, check_let_go, check_log
+from shell import Failed
 
 LET_GO_SECONDS = 60  # half-open exchanges end by their own timer
 
@@ -92,12 +92,7 @@ def attempt(lab, adit, guest, case):
     lines = [line for line in adit.lines_since(mark, ("WARN", "INFO")) if case.operator.search(line)]
     lab.check(len(lines) == 1, f"{case.name}: the operator finds one line: {LEVEL.split(lines[0])[-1].strip() if lines else ''}",
               lines or adit.lines_since(mark))
-    try:
-        wait_for("the server lets go", lambda: adit.holdings() == before, LET_GO_SECONDS)
-        left = None
-    except Failed:
-        left = {k: (v, adit.holdings()[k]) for k, v in before.items() if adit.holdings()[k] != v}
-    lab.check(left is None, f"{case.name}: nothing is left behind", f"(before, after): {left}")
+    check_let_go(lab, adit, before, LET_GO_SECONDS, f"{case.name}: in the end")
 
 
 def works(lab, adit, client, case):
