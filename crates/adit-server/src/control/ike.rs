@@ -25,6 +25,8 @@ pub(super) struct IkeEntry {
     /// What phase 1 came to: algorithms and lifetime.
     pub(super) agreed: Option<(Phase1Proposal, Duration)>,
     pub(super) initial_contact: bool,
+    /// Until then our last main mode message may not have been read yet.
+    pub(super) unread_until: Option<Instant>,
     /// The last sign of life in the peer's sessions that the SA was told of.
     pub(super) heard: Option<Instant>,
 }
@@ -122,6 +124,7 @@ impl Server {
             replaces: None,
             agreed: None,
             initial_contact: false,
+            unread_until: None,
             heard: None,
         }));
         self.by_cookie.insert(responder, key);

@@ -7,6 +7,7 @@ use adit_ike::Phase1;
 use adit_wire::{Channel, Path};
 
 use super::ike::IkeKey;
+use super::rekey::UNREAD;
 use super::rekey_ike::Replacing;
 use super::{Server, TimerKey};
 use crate::info::IkeInfo;
@@ -105,6 +106,7 @@ impl Server {
         if let Some(entry) = self.ikes.get_mut(key.0) {
             entry.peer = Some(peer);
             entry.agreed = Some((phase1.proposal, phase1.lifetime));
+            entry.unread_until = entry.replaces.is_none().then(|| now + UNREAD);
         }
         self.timers.set(TimerKey::Peer(peer), Some(now + PEER_IDLE));
         self.initial_contact(key, now);

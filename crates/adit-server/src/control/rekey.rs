@@ -16,6 +16,11 @@ const OVERLAP: Duration = Duration::from_secs(30);
 /// be overtaken by packets, and some peers install nothing before it.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// How long an IKE SA that the peer started is not used for a Quick Mode of ours. Our last main mode
+/// message may be overtaken as well, and without it no peer can read what follows: some spoil what
+/// they know of that Quick Mode by trying.
+pub(super) const UNREAD: Duration = Duration::from_secs(2);
+
 /// How long to wait after a Quick Mode that failed.
 const RETRY: Duration = Duration::from_secs(20);
 
@@ -26,6 +31,8 @@ pub(super) struct Rekey {
     pending: Option<u32>,
     /// Inbound SPIs of the pairs that it is to replace.
     replaces: Vec<u32>,
+    /// The newest pair has carried so many bytes that it wants to be replaced.
+    worn: bool,
     /// Not before this, after a failure.
     not_before: Option<Instant>,
     /// The inbound SPI of the pair that our Quick Mode made, with when it is sent on at the latest.
@@ -37,6 +44,8 @@ pub(super) struct Rekey {
 impl Rekey {
     /// When there is something to do, given when the newest SA wants to be replaced.
     pub(super) fn deadline(&self, soft: Option<Instant>) -> Option<Instant> {
+        // A worn pair is tried at once, so if it is still there it waits for the next try.
+        let soft = if self.worn { self.not_before } else { soft };
         let start = match (self.pending, soft) {
             (None, Some(soft)) => Some(self.not_before.map_or(soft, |at| at.max(soft))),
             _ => None,
@@ -60,6 +69,7 @@ impl Rekey {
                 .extend(new.into_iter().map(|spi| (spi, now + OVERLAP)));
         }
         self.not_before = None;
+        self.worn = false;
     }
 }
 
@@ -86,7 +96,8 @@ impl Server {
             .last()
             .and_then(|spi| self.plane.soft_expiry(*spi));
         let too_early = state.rekey.not_before.is_some_and(|at| now < at);
-        if state.rekey.pending.is_some() || too_early || soft.is_none_or(|at| now < at) {
+        let wanted = state.rekey.worn || soft.is_some_and(|at| now >= at);
+        if state.rekey.pending.is_some() || too_early || !wanted {
             return;
         }
         self.start_rekey(key, now);
@@ -95,11 +106,11 @@ impl Server {
     /// The newest SA of a group has carried so many bytes that it wants to be replaced.
     pub(super) fn rekey_by_volume(&mut self, now: Instant) {
         while let Some(key) = self.plane.poll_worn() {
-            let idle = self
-                .groups
-                .get(&key)
-                .is_some_and(|state| state.rekey.pending.is_none());
-            if idle {
+            let Some(state) = self.groups.get_mut(&key) else {
+                continue;
+            };
+            state.rekey.worn = true;
+            if state.rekey.pending.is_none() {
                 self.start_rekey(key, now);
                 self.schedule_group(key);
             }
@@ -120,6 +131,12 @@ impl Server {
             // The peer has no IKE SA with us: it makes a new one when it wants to go on.
             return;
         };
+        if let Some(read) = entry.unread_until.filter(|at| now < *at) {
+            if let Some(state) = self.groups.get_mut(&key) {
+                state.rekey.not_before = Some(read);
+            }
+            return;
+        }
         if let Some(state) = self.groups.get_mut(&key) {
             state.rekey.pending = Some(spi);
             state.rekey.replaces.clone_from(&state.spis);

@@ -161,6 +161,7 @@ impl Server {
             replaces: Some(Replaces { peer, old }),
             agreed: None,
             initial_contact: false,
+            unread_until: None,
             heard: None,
         }));
         replacing.pending = Some(key);
