@@ -76,6 +76,9 @@ pub enum EspMac {
     HmacSha1_96,
     /// HMAC-SHA2-256-128 (RFC 4868).
     HmacSha2_256_128,
+    /// HMAC-SHA2-256 cut at 96 bits, as Android kernels up to 7 have it. Never negotiated: such
+    /// peers ask for HMAC-SHA2-256-128 and send this.
+    HmacSha2_256_96,
     /// HMAC-SHA2-384-192 (RFC 4868).
     HmacSha2_384_192,
     /// HMAC-SHA2-512-256 (RFC 4868).
@@ -89,7 +92,7 @@ impl EspMac {
     pub const fn hash(self) -> Hash {
         match self {
             Self::HmacSha1_96 => Hash::Sha1,
-            Self::HmacSha2_256_128 => Hash::Sha2_256,
+            Self::HmacSha2_256_128 | Self::HmacSha2_256_96 => Hash::Sha2_256,
             Self::HmacSha2_384_192 => Hash::Sha2_384,
             Self::HmacSha2_512_256 => Hash::Sha2_512,
             Self::HmacMd5_96 => Hash::Md5,
@@ -104,7 +107,7 @@ impl EspMac {
     /// Bytes of the MAC that are sent.
     pub const fn icv_len(self) -> usize {
         match self {
-            Self::HmacSha1_96 | Self::HmacMd5_96 => 12,
+            Self::HmacSha1_96 | Self::HmacMd5_96 | Self::HmacSha2_256_96 => 12,
             Self::HmacSha2_256_128 => 16,
             Self::HmacSha2_384_192 => 24,
             Self::HmacSha2_512_256 => 32,
@@ -116,6 +119,7 @@ impl EspMac {
         match self {
             Self::HmacSha1_96 => "HMAC-SHA1-96",
             Self::HmacSha2_256_128 => "HMAC-SHA2-256-128",
+            Self::HmacSha2_256_96 => "HMAC-SHA2-256-96",
             Self::HmacSha2_384_192 => "HMAC-SHA2-384-192",
             Self::HmacSha2_512_256 => "HMAC-SHA2-512-256",
             Self::HmacMd5_96 => "HMAC-MD5-96",
@@ -151,6 +155,33 @@ impl EspSuite {
             None if !cipher.is_aead() => Err(SuiteMismatch::MacMissing(cipher)),
             Some(_) if cipher.is_aead() => Err(SuiteMismatch::MacUnused(cipher)),
             _ => Ok(Self { cipher, mac }),
+        }
+    }
+
+    /// AES-CBC with HMAC-SHA2-256-128, but with the MAC cut at 96 bits; `None` for any other suite.
+    /// The keys are the same. No packet of the one has a length that the other can have.
+    pub const fn cut_at_96(self) -> Option<Self> {
+        let aes = matches!(
+            self.cipher,
+            EspCipher::AesCbc128 | EspCipher::AesCbc192 | EspCipher::AesCbc256
+        );
+        match self.mac {
+            Some(EspMac::HmacSha2_256_128) if aes => Some(Self {
+                cipher: self.cipher,
+                mac: Some(EspMac::HmacSha2_256_96),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The suite that is negotiated for this one: uncut, see [`cut_at_96`](Self::cut_at_96).
+    pub const fn negotiated(self) -> Self {
+        match self.mac {
+            Some(EspMac::HmacSha2_256_96) => Self {
+                cipher: self.cipher,
+                mac: Some(EspMac::HmacSha2_256_128),
+            },
+            _ => self,
         }
     }
 

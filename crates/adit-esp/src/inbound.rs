@@ -1,11 +1,14 @@
 //! The receiving side of a security association (RFC 4303 3.4): window, integrity, window again,
 //! then padding, in this order.
 
+mod icv;
+
 use std::ops::Range;
 use std::time::Instant;
 
 use adit_crypto::{EspKeys, EspSuite, KeyLength, Rng, VerifyError};
 
+use self::icv::InboundKeys;
 use crate::lifetime::{Expiry, Lifetime, Meter};
 use crate::window::{Replay, ReplayWindow};
 use crate::{TRAILER_LEN, header_of};
@@ -33,13 +36,13 @@ pub enum OpenError {
     #[error("sequence number {sequence} came before")]
     Replayed {
         /// The sequence number.
-        sequence: u32,
+        sequence: u64,
     },
     /// The sequence number is left of the window: replayed, or very late.
     #[error("sequence number {sequence} is older than the replay window")]
     TooOld {
         /// The sequence number.
-        sequence: u32,
+        sequence: u64,
     },
     /// The integrity check failed: altered, forged, or under other keys.
     #[error("the integrity check value does not match")]
@@ -60,8 +63,8 @@ pub struct Opened {
     pub payload: Range<usize>,
     /// The payload's protocol; [`DUMMY`](crate::DUMMY) asks for it to be dropped.
     pub next_header: u8,
-    /// The sequence number.
-    pub sequence: u32,
+    /// The sequence number, both halves of an extended one.
+    pub sequence: u64,
     /// Whether this is the newest packet so far. Only then may the caller take the outer source
     /// for where the peer is now.
     pub newest: bool,
@@ -89,7 +92,7 @@ pub struct InboundStats {
 #[derive(Debug)]
 pub struct InboundSa {
     spi: u32,
-    keys: EspKeys,
+    keys: InboundKeys,
     window: ReplayWindow,
     meter: Meter,
     stats: InboundStats,
@@ -108,11 +111,18 @@ impl InboundSa {
     ) -> Result<Self, KeyLength> {
         Ok(Self {
             spi,
-            keys: EspKeys::new(suite, keymat)?,
+            keys: InboundKeys::new(EspKeys::new(suite, keymat)?),
             window: ReplayWindow::new(),
             meter: Meter::new(lifetime, now, rng),
             stats: InboundStats::default(),
         })
+    }
+
+    /// The same SA with extended sequence numbers (RFC 4303 2.2.1), if they were negotiated.
+    #[must_use]
+    pub fn extended(mut self, extended: bool) -> Self {
+        self.keys.extended = extended;
+        self
     }
 
     /// Our SPI.
@@ -120,7 +130,8 @@ impl InboundSa {
         self.spi
     }
 
-    /// The suite.
+    /// The suite that the peer uses: what was negotiated, unless its packets show that it cuts
+    /// HMAC-SHA2-256 at 96 bits.
     pub fn suite(&self) -> EspSuite {
         self.keys.suite()
     }
@@ -149,7 +160,7 @@ impl InboundSa {
 
     fn try_open(&mut self, packet: &mut [u8]) -> Result<Opened, OpenError> {
         let len = packet.len();
-        let (spi, sequence) = header_of(packet).ok_or(OpenError::Truncated { len })?;
+        let (spi, low) = header_of(packet).ok_or(OpenError::Truncated { len })?;
         if spi != self.spi {
             return Err(OpenError::Spi { spi });
         }
@@ -157,10 +168,16 @@ impl InboundSa {
             return Err(OpenError::Expired);
         }
         // First without moving the window, so that replays cost no cryptography ...
-        refused(self.window.check(sequence), sequence)?;
+        let sequence = match self.number(low) {
+            Ok(sequence) => sequence,
+            Err((sequence, error)) => {
+                self.keys.reconsider(packet, sequence);
+                return Err(error);
+            }
+        };
         let clear = self
             .keys
-            .verify_and_decrypt(packet)
+            .verify(packet, sequence)
             .map_err(|error| match error {
                 VerifyError::Malformed(_) => OpenError::Truncated { len },
                 VerifyError::IcvMismatch => OpenError::BadIcv,
@@ -178,6 +195,23 @@ impl InboundSa {
         })
     }
 
+    /// The sequence number of which `low` was sent, and whether it is worth verifying.
+    fn number(&self, low: u32) -> Result<u64, (u64, OpenError)> {
+        let sequence = if self.keys.extended {
+            self.window.infer(low)
+        } else {
+            Some(low.into())
+        };
+        let Some(sequence) = sequence else {
+            let sequence = low.into();
+            return Err((sequence, OpenError::TooOld { sequence }));
+        };
+        match refused(self.window.check(sequence), sequence) {
+            Ok(_) => Ok(sequence),
+            Err(error) => Err((sequence, error)),
+        }
+    }
+
     /// Where the SA is in its life: time and bytes.
     pub fn expiry(&self, now: Instant) -> Expiry {
         self.meter.expiry(now)
@@ -189,7 +223,7 @@ impl InboundSa {
     }
 
     /// The highest sequence number that was authentic; zero before the first.
-    pub fn sequence(&self) -> u32 {
+    pub fn sequence(&self) -> u64 {
         self.window.highest()
     }
 
@@ -199,7 +233,7 @@ impl InboundSa {
     }
 }
 
-fn refused(verdict: Result<bool, Replay>, sequence: u32) -> Result<bool, OpenError> {
+fn refused(verdict: Result<bool, Replay>, sequence: u64) -> Result<bool, OpenError> {
     verdict.map_err(|replay| match replay {
         Replay::Zero => OpenError::SequenceZero,
         Replay::Duplicate => OpenError::Replayed { sequence },

@@ -1,9 +1,9 @@
 //! ESP security associations (RFC 4303), transport mode as L2TP uses it (RFC 3193): replay
 //! windows, lifetimes, seal and open, one packet at a time and in place.
 //!
-//! Extended sequence numbers (RFC 4303 2.2.1) are left out: IKEv1 clients never ask for them. It
-//! must never allocate on the packet path, look at the inner packet, or trust a byte before the
-//! integrity check over it has passed.
+//! Sequence numbers have 32 bits or, extended (RFC 4303 2.2.1), 64. It must never allocate on the
+//! packet path, look at the inner packet, or trust a byte before the integrity check over it has
+//! passed.
 
 mod inbound;
 mod lifetime;

@@ -8,14 +8,16 @@ use adit_wire::{NoRoom, PacketBuf};
 use crate::lifetime::{Expiry, Lifetime, Meter};
 use crate::{HEADER_LEN, MAX_PACKET, TRAILER_LEN};
 
-/// Sequence numbers from here on make the SA one to be replaced: a quarter of them is left, which
-/// is minutes at the highest rates.
-const SOFT_SEQUENCE: u32 = 3 << 30;
+/// When half of the sequence numbers are used, the SA is to be replaced: the other half lasts for
+/// minutes at the highest rates, and for the many tries that a peer that answers late may need.
+/// Extended ones last for longer than any SA lives.
+const SOFT_SEQUENCE: u64 = 1 << 31;
 
 /// Why a packet was not sealed. The buffer is as it was, but for `Malformed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// All 2^32-1 sequence numbers have been used; they never start again (RFC 4303 3.3.3).
+    /// All sequence numbers have been used, 2^32-1 of them or, extended, 2^64-1; they never start
+    /// again (RFC 4303 3.3.3).
     #[error("the sequence numbers of the SA are used up")]
     SequenceExhausted,
     /// The SA's bytes are used up.
@@ -53,7 +55,9 @@ pub struct OutboundSa {
     spi: u32,
     keys: EspKeys,
     /// The last sequence number used; zero before the first packet, whose number is 1.
-    sequence: u32,
+    sequence: u64,
+    /// Whether the sequence numbers are extended ones.
+    extended: bool,
     meter: Meter,
     stats: SaStats,
 }
@@ -73,9 +77,24 @@ impl OutboundSa {
             spi,
             keys: EspKeys::new(suite, keymat)?,
             sequence: 0,
+            extended: false,
             meter: Meter::new(lifetime, now, rng),
             stats: SaStats::default(),
         })
+    }
+
+    /// The same SA with extended sequence numbers (RFC 4303 2.2.1), if they were negotiated.
+    #[must_use]
+    pub fn extended(mut self, extended: bool) -> Self {
+        self.extended = extended;
+        self
+    }
+
+    /// Cuts HMAC-SHA2-256 as the peer does, going by what it is received with: the
+    /// [`InboundSa::suite`](crate::InboundSa::suite) of the other direction. Any other suite changes
+    /// nothing.
+    pub fn follow(&mut self, suite: EspSuite) {
+        self.keys.set_suite(suite);
     }
 
     /// The peer's SPI.
@@ -83,7 +102,7 @@ impl OutboundSa {
         self.spi
     }
 
-    /// The suite.
+    /// The suite that is sent with, see [`follow`](Self::follow).
     pub fn suite(&self) -> EspSuite {
         self.keys.suite()
     }
@@ -114,7 +133,10 @@ impl OutboundSa {
         let sequence = self
             .sequence
             .checked_add(1)
+            .filter(|next| *next <= self.last_sequence())
             .ok_or(SealError::SequenceExhausted)?;
+        // cast: the two halves
+        let (high, low) = ((sequence >> 32) as u32, sequence as u32);
         let suite = self.suite();
         let payload = buf.len();
         let len = suite.sealed_len(payload);
@@ -140,11 +162,7 @@ impl OutboundSa {
             *to = from;
         }
         let head = buf.prepend(front)?;
-        let fields = self
-            .spi
-            .to_be_bytes()
-            .into_iter()
-            .chain(sequence.to_be_bytes());
+        let fields = self.spi.to_be_bytes().into_iter().chain(low.to_be_bytes());
         for (to, from) in head.iter_mut().zip(fields) {
             *to = from;
         }
@@ -152,16 +170,26 @@ impl OutboundSa {
         self.sequence = sequence;
         self.meter.count(payload + trailer);
         // The sequence number is used once under these keys, which is all that IVs need.
-        self.keys.seal(buf.as_mut_slice(), u64::from(sequence))?;
+        let high = self.extended.then_some(high);
+        self.keys.seal(buf.as_mut_slice(), sequence, high)?;
         Ok(())
+    }
+
+    /// The same SA after it has used this sequence number.
+    #[cfg(test)]
+    pub(crate) fn after(mut self, sequence: u64) -> Self {
+        self.sequence = sequence;
+        self
     }
 
     /// Where the SA is in its life: time, bytes and sequence numbers.
     pub fn expiry(&self, now: Instant) -> Expiry {
-        let by_sequence = match self.sequence {
-            u32::MAX => Expiry::Hard,
-            SOFT_SEQUENCE.. => Expiry::Soft,
-            _ => Expiry::Alive,
+        let by_sequence = if self.sequence >= self.last_sequence() {
+            Expiry::Hard
+        } else if !self.extended && self.sequence >= SOFT_SEQUENCE {
+            Expiry::Soft
+        } else {
+            Expiry::Alive
         };
         self.meter.expiry(now).max(by_sequence)
     }
@@ -171,9 +199,18 @@ impl OutboundSa {
         self.meter.expires_at()
     }
 
-    /// The last sequence number used; zero before the first packet.
-    pub fn sequence(&self) -> u32 {
+    /// The last sequence number used, both halves of an extended one; zero before the first packet.
+    pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// The last sequence number that there is.
+    fn last_sequence(&self) -> u64 {
+        if self.extended {
+            u64::MAX
+        } else {
+            u32::MAX.into()
+        }
     }
 
     /// What was sent.

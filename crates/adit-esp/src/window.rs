@@ -5,7 +5,7 @@
 /// Words in the ring. It holds more bits than the window is wide, so that the word at the right
 /// edge can be cleared while all of the window is still there.
 const WORDS: usize = 32;
-const WORD_BITS: u32 = 64;
+const WORD_BITS: u64 = 64;
 
 /// Why a sequence number is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,19 +21,19 @@ pub enum Replay {
     TooOld,
 }
 
-/// A window over the last 1024 sequence numbers.
+/// A window over the last 1024 sequence numbers, extended ones or not.
 ///
 /// For every packet: [`check`](Self::check), verify the packet, then [`mark`](Self::mark).
 #[derive(Clone, Debug)]
 pub struct ReplayWindow {
     /// The highest number marked; zero while nothing is.
-    highest: u32,
+    highest: u64,
     seen: [u64; WORDS],
 }
 
 impl ReplayWindow {
     /// How many sequence numbers the window spans, the highest one included.
-    pub const SIZE: u32 = 1024;
+    pub const SIZE: u64 = 1024;
 
     /// A window that has seen nothing.
     pub fn new() -> Self {
@@ -45,7 +45,7 @@ impl ReplayWindow {
 
     /// Whether a packet with this number is worth verifying. `Ok(true)` if it would move the
     /// window ahead, `Ok(false)` if it fills a gap.
-    pub fn check(&self, sequence: u32) -> Result<bool, Replay> {
+    pub fn check(&self, sequence: u64) -> Result<bool, Replay> {
         if sequence == 0 {
             return Err(Replay::Zero);
         }
@@ -65,7 +65,7 @@ impl ReplayWindow {
     /// Marks the number of a verified packet as seen, and moves the window ahead if it is the
     /// highest so far. Returns what [`check`](Self::check) says of it; a number that is refused
     /// changes nothing.
-    pub fn mark(&mut self, sequence: u32) -> Result<bool, Replay> {
+    pub fn mark(&mut self, sequence: u64) -> Result<bool, Replay> {
         let newest = self.check(sequence)?;
         if newest {
             // At most the whole ring, however far the number jumped.
@@ -85,8 +85,20 @@ impl ReplayWindow {
         Ok(newest)
     }
 
+    /// The extended number of which `low` is the lower half: the one in the 2^32 numbers from the
+    /// window's left edge on (RFC 4303 appendix A2). `None` if it would lie before the first or
+    /// behind the last of all numbers.
+    pub fn infer(&self, low: u32) -> Option<u64> {
+        let left = self.highest.wrapping_sub(Self::SIZE - 1);
+        let left_is_negative = self.highest < Self::SIZE - 1;
+        // cast: the lower half
+        let ahead = u64::from(low.wrapping_sub(left as u32));
+        let (number, wrapped) = left.overflowing_add(ahead);
+        (wrapped == left_is_negative).then_some(number)
+    }
+
     /// The highest number marked; zero while nothing is.
-    pub fn highest(&self) -> u32 {
+    pub fn highest(&self) -> u64 {
         self.highest
     }
 }
@@ -98,7 +110,7 @@ impl Default for ReplayWindow {
 }
 
 /// The word in the ring and the bit in the word that stand for a number.
-fn place(sequence: u32) -> (usize, u64) {
+fn place(sequence: u64) -> (usize, u64) {
     (
         (sequence / WORD_BITS) as usize % WORDS,
         1 << (sequence % WORD_BITS),

@@ -137,7 +137,7 @@ proptest! {
                 }
                 Err(error) => {
                     prop_assert!(came.contains(&number));
-                    let sequence = number as u32 + 1;
+                    let sequence = number as u64 + 1;
                     prop_assert_eq!(error, OpenError::Replayed { sequence });
                 }
             }

@@ -62,6 +62,20 @@ pub struct Retransmit {
     pub tries: u32,
 }
 
+/// Extended sequence numbers (RFC 4303 2.2.1, RFC 4304), with which an ESP SA does not wear out
+/// after 2^32 packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExtendedSequence {
+    /// Never.
+    Refuse,
+    /// When the peer offers them.
+    #[default]
+    Accept,
+    /// Also offered by this end, before the same without them. Peers that do not know the attribute
+    /// may refuse all of an offer for it.
+    Offer,
+}
+
 /// What one end allows; shared by all of its SAs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -70,6 +84,8 @@ pub struct Config {
     pub phase1: Vec<Phase1Proposal>,
     /// Allowed choices for ESP, used in the same way.
     pub esp: Vec<EspSuite>,
+    /// Extended sequence numbers for ESP.
+    pub extended_sequence: ExtendedSequence,
     /// Group for perfect forward secrecy in the Quick Modes that this end starts. As a responder
     /// it takes part when the initiator wants it, with this group or any of phase 1.
     pub pfs: Option<Group>,
@@ -132,6 +148,7 @@ impl Default for Config {
                 })
                 .to_vec(),
             esp: esp.map(|(cipher, mac)| EspSuite { cipher, mac }).to_vec(),
+            extended_sequence: ExtendedSequence::Accept,
             pfs: None,
             phase1_lifetime: Duration::from_secs(8 * 3600),
             esp_lifetime: SaLifetime {

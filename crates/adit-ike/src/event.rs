@@ -112,6 +112,8 @@ pub struct Child {
     pub outbound_keymat: Keymat,
     /// Whether ESP travels in UDP.
     pub encapsulated: bool,
+    /// Whether the sequence numbers of both are extended ones (RFC 4304).
+    pub extended_sequence: bool,
     /// Lifetime by time.
     pub lifetime_seconds: Duration,
     /// Lifetime by volume.

@@ -36,7 +36,7 @@ mod timer;
 mod vendor;
 
 pub use codec::{DecodeError, FragmentError, Header, IdValue, Selector, parse_header};
-pub use config::{Config, Dpd, Phase1Proposal, Retransmit, SaLifetime};
+pub use config::{Config, Dpd, ExtendedSequence, Phase1Proposal, Retransmit, SaLifetime};
 pub use credentials::{Credentials, MAX_PSKS, PreSharedKey, Psk};
 pub use error::{Error, Refusal, RefusalReason};
 pub use event::{

@@ -71,6 +71,8 @@ pub(crate) struct Established {
     pub(crate) encapsulate: bool,
     /// Whether the peer takes fragments.
     pub(crate) fragments: bool,
+    /// Whether the peer's last Quick Mode came to extended sequence numbers.
+    pub(crate) extended: bool,
     pub(crate) client: ClientKind,
     /// What we said we are.
     pub(crate) identity: IdValue,

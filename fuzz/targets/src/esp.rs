@@ -1,17 +1,22 @@
 //! ESP: packets as they are, and the input as the plaintext of an authentic packet.
 
+use std::collections::HashSet;
+
 use adit_crypto::{EspCipher, EspMac, EspSuite, Rng};
-use adit_esp::{HEADROOM, InboundSa, Lifetime, OpenError, OutboundSa, TAILROOM};
+use adit_esp::{
+    HEADROOM, InboundSa, Lifetime, OpenError, OutboundSa, Replay, ReplayWindow, TAILROOM,
+};
 use adit_wire::PacketBuf;
 
 use crate::inputs::Clock;
 
-const SUITES: [(EspCipher, Option<EspMac>); 8] = [
+const SUITES: [(EspCipher, Option<EspMac>); 9] = [
     (EspCipher::AesGcm256, None),
     (EspCipher::AesGcm128, None),
     (EspCipher::AesCbc128, Some(EspMac::HmacSha1_96)),
     (EspCipher::AesCbc256, Some(EspMac::HmacSha1_96)),
     (EspCipher::AesCbc256, Some(EspMac::HmacSha2_256_128)),
+    (EspCipher::AesCbc256, Some(EspMac::HmacSha2_256_96)),
     (EspCipher::AesCbc192, Some(EspMac::HmacSha2_384_192)),
     (EspCipher::AesCbc256, Some(EspMac::HmacSha2_512_256)),
     (EspCipher::TripleDes, Some(EspMac::HmacMd5_96)),
@@ -41,25 +46,37 @@ fn opened_under(data: &[u8]) -> usize {
             InboundSa::new(spi, suite, &zeros, LIFETIME, clock.now(), &mut rng)
                 .expect("the length is the suite's")
         };
+        let extended = is_authentic(&mut inbound().extended(true), data);
         let authentic = is_authentic(&mut inbound(), data);
-        opened += usize::from(authentic);
+        // A number that is not sent is authenticated like one that is.
+        assert!(
+            !(authentic && extended),
+            "a packet of both kinds of numbers"
+        );
+        opened += usize::from(authentic || extended);
         // One bit turned, outside the SPI, which only says whose packet it is.
         let last = data.len().saturating_sub(1);
         for at in [last, (data.len() / 2).max(4)] {
             let mut altered = data.to_vec();
             if let Some(byte) = altered.get_mut(at) {
                 *byte ^= 1 << (data.len() % 8);
-                let both = authentic && is_authentic(&mut inbound(), &altered);
+                let kept = authentic && is_authentic(&mut inbound(), &altered);
+                let both =
+                    kept || extended && is_authentic(&mut inbound().extended(true), &altered);
                 assert!(!both, "a packet opened with byte {at} altered");
             }
         }
 
         // Other keys, so that the input is nothing but a payload.
         let keymat = vec![5; suite.keymat_len()];
-        let mut inbound = InboundSa::new(spi, suite, &keymat, LIFETIME, clock.now(), &mut rng)
+        let inbound = InboundSa::new(spi, suite, &keymat, LIFETIME, clock.now(), &mut rng)
             .expect("the length is the suite's");
-        let mut outbound = OutboundSa::new(spi, suite, &keymat, LIFETIME, clock.now(), &mut rng)
+        let outbound = OutboundSa::new(spi, suite, &keymat, LIFETIME, clock.now(), &mut rng)
             .expect("the length is the suite's");
+        let (mut inbound, mut outbound) = match data.len() % 2 {
+            0 => (inbound, outbound),
+            _ => (inbound.extended(true), outbound.extended(true)),
+        };
         let mut packet = PacketBuf::from_slice(HEADROOM, data, TAILROOM);
         if outbound.seal(&mut packet, 17).is_ok() {
             assert_eq!(packet.len(), suite.sealed_len(data.len()));
@@ -69,6 +86,46 @@ fn opened_under(data: &[u8]) -> usize {
         }
     }
     opened
+}
+
+/// A replay window beside a set of all numbers. The input is a list of 9 bytes each: how to read
+/// the other 8, and a number: as it is, from the highest so far, or as the lower half of an
+/// extended one.
+pub fn esp_window(data: &[u8]) {
+    let mut window = ReplayWindow::new();
+    let mut seen = HashSet::new();
+    for step in data.chunks_exact(9) {
+        let (how, bytes) = step.split_at(1);
+        let value = u64::from_be_bytes(bytes.try_into().expect("eight bytes"));
+        let highest = window.highest();
+        let number = match how[0] % 4 {
+            0 => value,
+            1 => highest.wrapping_add(value % 3000),
+            2 => highest.wrapping_sub(value % 3000),
+            _ => match window.infer(value as u32) {
+                Some(number) => {
+                    assert_eq!(number as u32, value as u32, "the lower half stays");
+                    let left = i128::from(highest) - i128::from(ReplayWindow::SIZE) + 1;
+                    let ahead = i128::from(number) - left;
+                    assert!((0..1 << 32).contains(&ahead), "not the one near the window");
+                    number
+                }
+                None => continue,
+            },
+        };
+        let too_old = highest.saturating_sub(number) >= ReplayWindow::SIZE;
+        let expected = match number {
+            0 => Err(Replay::Zero),
+            _ if too_old => Err(Replay::TooOld),
+            _ if seen.contains(&number) => Err(Replay::Duplicate),
+            _ => Ok(number > highest),
+        };
+        assert_eq!(window.check(number), expected, "{number}");
+        assert_eq!(window.mark(number), expected, "{number}");
+        if expected.is_ok() {
+            seen.insert(number);
+        }
+    }
 }
 
 /// Opens a packet on a fresh SA. One that is not authentic must leave no trace in the window; one
@@ -113,6 +170,10 @@ mod tests {
             "aes-cbc-256-hmac-sha2-512-256-tfc-padding",
             "aes-cbc-192-hmac-sha2-384-192-dummy",
             "3des-cbc-hmac-md5-96-valid",
+            "aes-cbc-256-hmac-sha2-256-96-valid",
+            "aes-cbc-128-hmac-sha1-96-extended",
+            "aes-cbc-256-hmac-sha2-256-128-extended",
+            "aes-cbc-256-hmac-sha2-256-96-extended",
         ] {
             // Two suites may share the key of zeros.
             assert!(opened_under(&seed("esp_open", name)) >= 1, "{name}");

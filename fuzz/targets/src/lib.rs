@@ -14,7 +14,7 @@ mod ppp;
 mod server;
 
 pub use certificate::certificate;
-pub use esp::esp_open;
+pub use esp::{esp_open, esp_window};
 pub use ike::{ike_initiator, ike_message, ike_responder};
 pub use ike_inside::ike_inside;
 pub use inputs::messages;
@@ -27,13 +27,14 @@ pub use server::{server_inside, server_outside};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("ike_message", ike_message),
     ("ike_responder", ike_responder),
     ("ike_initiator", ike_initiator),
     ("ike_inside", ike_inside),
     ("certificate", certificate),
     ("esp_open", esp_open),
+    ("esp_window", esp_window),
     ("l2tp_message", l2tp_message),
     ("l2tp_tunnel", l2tp_tunnel),
     ("ppp_frame", ppp_frame),

@@ -7,7 +7,7 @@ use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
 use super::{EspCipher, EspSuite, HEADER_LEN, SALT_LEN, TRAILER_LEN};
-use crate::{BlockCipher, CbcKey, Hash, HmacKey, KeyLength};
+use crate::{BlockCipher, CbcKey, Digest, Hash, HmacKey, KeyLength};
 
 /// A packet whose length the suite cannot have: too short, or its encrypted part is not whole
 /// blocks.
@@ -110,11 +110,25 @@ impl EspKeys {
         self.suite
     }
 
+    /// Goes over to another suite that has the same keys: HMAC-SHA2-256 of the other length. Any
+    /// other changes nothing.
+    pub fn set_suite(&mut self, suite: EspSuite) {
+        if suite.cut_at_96() == Some(self.suite) || self.suite.cut_at_96() == Some(suite) {
+            self.suite = suite;
+        }
+    }
+
     /// Encrypts a packet in place and fills in its IV and ICV. `packet` is the whole ESP packet:
     /// SPI and sequence number as they will be sent, room for the IV, the payload with padding and
     /// trailer, room for the ICV. No two packets under these keys may have the same `iv_counter`;
-    /// with AES-GCM that would give away the authentication key.
-    pub fn seal(&self, packet: &mut [u8], iv_counter: u64) -> Result<(), MalformedPacket> {
+    /// with AES-GCM that would give away the authentication key. `high` is the upper half of an
+    /// extended sequence number, which is not sent but authenticated; `None` without those.
+    pub fn seal(
+        &self,
+        packet: &mut [u8],
+        iv_counter: u64,
+        high: Option<u32>,
+    ) -> Result<(), MalformedPacket> {
         let malformed = MalformedPacket {
             suite: self.suite,
             len: packet.len(),
@@ -132,7 +146,7 @@ impl EspKeys {
                     *to = from;
                 }
                 key.encrypt(parts.iv, parts.text).map_err(|_| malformed)?;
-                let icv = mac.mac(&[parts.header, parts.iv, parts.text]);
+                let icv = icv(mac, &parts, high);
                 for (to, from) in parts.icv.iter_mut().zip(icv.iter()) {
                     *to = *from;
                 }
@@ -144,7 +158,7 @@ impl EspKeys {
                 let tag = key
                     .seal_in_place_separate_tag(
                         nonce(salt, parts.iv),
-                        Aad::from(parts.header),
+                        aad(parts.header, high),
                         parts.text,
                     )
                     .map_err(|_| malformed)?;
@@ -158,8 +172,13 @@ impl EspKeys {
 
     /// Verifies the ICV of a received packet in constant time, and only then decrypts it in place.
     /// Returns where its clear text is: payload, padding, Pad Length and Next Header, never empty.
-    /// After [`VerifyError::IcvMismatch`] the encrypted part may have been wiped.
-    pub fn verify_and_decrypt(&self, packet: &mut [u8]) -> Result<Range<usize>, VerifyError> {
+    /// `high` is as for [`seal`](Self::seal). After [`VerifyError::IcvMismatch`] the encrypted part
+    /// may have been wiped; after [`VerifyError::Malformed`] the packet is as it was.
+    pub fn verify_and_decrypt(
+        &self,
+        packet: &mut [u8],
+        high: Option<u32>,
+    ) -> Result<Range<usize>, VerifyError> {
         let malformed = MalformedPacket {
             suite: self.suite,
             len: packet.len(),
@@ -169,7 +188,7 @@ impl EspKeys {
         let clear = start..start + parts.text.len();
         match &self.transform {
             Transform::Cbc { key, mac, .. } => {
-                let icv = mac.mac(&[parts.header, parts.iv, parts.text]);
+                let icv = icv(mac, &parts, high);
                 let expected = icv.get(..parts.icv.len()).unwrap_or_default();
                 if !crate::constant_time_eq(expected, parts.icv) {
                     return Err(VerifyError::IcvMismatch);
@@ -180,7 +199,7 @@ impl EspKeys {
                 let tag = aead::Tag::try_from(&*parts.icv).map_err(|_| malformed)?;
                 key.open_in_place_separate_tag(
                     nonce(salt, parts.iv),
-                    Aad::from(parts.header),
+                    aad(parts.header, high),
                     tag,
                     parts.text,
                     0..,
@@ -208,6 +227,46 @@ impl EspKeys {
             text,
             icv,
         })
+    }
+}
+
+/// The MAC over a packet. The upper half of an extended sequence number follows it as if it were
+/// sent (RFC 4303 2.2.1).
+fn icv(mac: &HmacKey, parts: &Parts<'_>, high: Option<u32>) -> Digest {
+    let high = high.map(u32::to_be_bytes);
+    let high = high.as_ref().map_or(&[][..], |high| high);
+    mac.mac(&[parts.header, parts.iv, parts.text, high])
+}
+
+/// What AES-GCM authenticates besides the text: SPI and sequence number, 8 bytes, or 12 with an
+/// extended one (RFC 4106 section 5).
+fn aad(header: &[u8], high: Option<u32>) -> Aad<Authenticated> {
+    let high = high.map(u32::to_be_bytes);
+    let (spi, low) = header.split_at_checked(4).unwrap_or_default();
+    let parts = [spi, high.as_ref().map_or(&[][..], |high| high), low];
+    let mut authenticated = Authenticated {
+        bytes: [0; 12],
+        len: 0,
+    };
+    for (to, from) in authenticated
+        .bytes
+        .iter_mut()
+        .zip(parts.iter().copied().flatten())
+    {
+        *to = *from;
+        authenticated.len += 1;
+    }
+    Aad::from(authenticated)
+}
+
+struct Authenticated {
+    bytes: [u8; 12],
+    len: usize,
+}
+
+impl AsRef<[u8]> for Authenticated {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn all_suites() -> Vec<EspSuite> {
         None,
         Some(EspMac::HmacSha1_96),
         Some(EspMac::HmacSha2_256_128),
+        Some(EspMac::HmacSha2_256_96),
         Some(EspMac::HmacSha2_384_192),
         Some(EspMac::HmacSha2_512_256),
         Some(EspMac::HmacMd5_96),
@@ -36,7 +37,7 @@ fn nothing_without_authentication_and_gcm_without_a_mac() {
         EspSuite::new(EspCipher::AesGcm256, Some(EspMac::HmacSha1_96)),
         Err(SuiteMismatch::MacUnused(EspCipher::AesGcm256))
     );
-    assert_eq!(all_suites().len(), 4 * 5 + 2);
+    assert_eq!(all_suites().len(), 4 * 6 + 2);
 }
 
 #[test]

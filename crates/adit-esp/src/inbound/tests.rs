@@ -1,3 +1,6 @@
+mod extended;
+mod icv;
+
 use super::*;
 use crate::{DUMMY, HEADER_LEN};
 use adit_crypto::{EspCipher, EspMac};
@@ -29,21 +32,25 @@ fn sa(suite: EspSuite) -> InboundSa {
 }
 
 /// Seals a clear text that may be anything, as a hostile peer that has the keys could.
-fn sealed(suite: EspSuite, sequence: u32, clear: &[u8]) -> Vec<u8> {
+fn sealed(suite: EspSuite, sequence: u64, clear: &[u8]) -> Vec<u8> {
+    sealed_with(suite, sequence, None, clear)
+}
+
+fn sealed_with(suite: EspSuite, sequence: u64, high: Option<u32>, clear: &[u8]) -> Vec<u8> {
     let mut packet = SPI.to_be_bytes().to_vec();
-    packet.extend(sequence.to_be_bytes());
+    packet.extend((sequence as u32).to_be_bytes());
     packet.extend(vec![0; suite.iv_len()]);
     packet.extend(clear);
     packet.extend(vec![0; suite.icv_len()]);
     EspKeys::new(suite, &keymat(suite))
         .unwrap()
-        .seal(&mut packet, u64::from(sequence))
+        .seal(&mut packet, sequence, high)
         .unwrap();
     packet
 }
 
 /// One well-formed packet: 16 bytes of clear text with 8 of payload.
-fn good(suite: EspSuite, sequence: u32) -> Vec<u8> {
+fn good(suite: EspSuite, sequence: u64) -> Vec<u8> {
     let mut clear = vec![0x77; 8];
     clear.extend([1, 2, 3, 4, 5, 6, 6, 17]);
     sealed(suite, sequence, &clear)

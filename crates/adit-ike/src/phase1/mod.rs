@@ -328,6 +328,7 @@ impl IkeSa {
             nat_t: vendor.nat_t,
             encapsulate,
             fragments: vendor.fragments.is_some(),
+            extended: false,
             client,
             identity,
             answer,

@@ -22,6 +22,8 @@ const GROUP: u16 = 3;
 const ENCAPSULATION: u16 = 4;
 const AUTHENTICATION: u16 = 5;
 const KEY_LENGTH: u16 = 6;
+/// Extended sequence numbers (RFC 4304).
+const EXTENDED: u16 = 11;
 const LIFE: LifeClasses = LifeClasses {
     kind: 1,
     duration: 2,
@@ -37,6 +39,7 @@ struct Offer {
     mac: Option<u64>,
     mode: Option<u64>,
     group: Option<u64>,
+    extended: Option<u64>,
     life: Life,
     /// Something repeats or is unknown, so that the transform cannot be taken.
     strange: bool,
@@ -54,6 +57,7 @@ impl Offer {
                 ENCAPSULATION => &mut offer.mode,
                 AUTHENTICATION => &mut offer.mac,
                 KEY_LENGTH => &mut offer.key_bits,
+                EXTENDED => &mut offer.extended,
                 _ => {
                     offer.strange |= !offer.life.take(&LIFE, &attribute);
                     continue;
@@ -96,6 +100,16 @@ impl Offer {
         EspSuite::new(self.cipher()?, mac).ok()
     }
 
+    /// Whether sequence numbers are to be extended ones; `None` if that is not clear. Early
+    /// strongSwan says the reserved value 0 where there are none.
+    fn extended(&self) -> Option<bool> {
+        match self.extended {
+            None | Some(0) => Some(false),
+            Some(1) => Some(true),
+            Some(_) => None,
+        }
+    }
+
     /// Whether ESP is to travel in UDP; `None` unless this is transport mode.
     fn udp(&self) -> Option<bool> {
         match u16::try_from(self.mode?).ok()? {
@@ -131,6 +145,11 @@ impl fmt::Display for Offer {
         if let Some(group) = self.group {
             write!(f, " with group {group}")?;
         }
+        match (self.extended(), self.extended) {
+            (Some(false), _) => {}
+            (Some(true), _) => f.write_str(" with extended sequence numbers")?,
+            (None, value) => write!(f, " with sequence numbers {}", value.unwrap_or_default())?,
+        }
         Ok(())
     }
 }
@@ -146,6 +165,8 @@ pub(crate) struct Context {
     pub(crate) key_exchange: bool,
     /// What the peer is.
     pub(crate) client: ClientKind,
+    /// Whether extended sequence numbers may be taken.
+    pub(crate) extended_allowed: bool,
 }
 
 /// A chosen transform.
@@ -153,6 +174,7 @@ pub(crate) struct Context {
 pub(crate) struct Chosen {
     pub(crate) suite: EspSuite,
     pub(crate) udp: bool,
+    pub(crate) extended: bool,
     pub(crate) group: Option<Group>,
     pub(crate) life: Life,
     /// The peer's inbound SPI.
@@ -201,6 +223,8 @@ fn take(
     let offer = Offer::read(transform);
     let suite = offer.suite()?;
     let udp = offer.udp().filter(|udp| !udp || context.udp_allowed)?;
+    let allowed = |extended: &bool| !extended || context.extended_allowed;
+    let extended = offer.extended().filter(allowed)?;
     let group = match offer.group {
         None => None,
         Some(id) => Some(
@@ -215,6 +239,7 @@ fn take(
     usable.then(|| Chosen {
         suite,
         udp,
+        extended,
         group,
         life: offer.life,
         peer_spi,
@@ -280,13 +305,14 @@ pub(crate) fn allowed(config: &Config) -> Vec<String> {
 }
 
 /// The body of the SA payload of an initiator: one choice, what its manner lists, or all that is
-/// allowed.
+/// allowed; each also, and first, with extended sequence numbers if they are wanted.
 pub(crate) fn offer(
     config: &Config,
     only: Option<EspSuite>,
     mode: u16,
     group: Option<Group>,
     spi: u32,
+    extended: bool,
 ) -> Result<Vec<u8>, LengthTooLarge> {
     let own = config.esp.iter().copied().map(EspTransform::Usable);
     let offered: Vec<_> = match (only, config.manner.esp) {
@@ -296,7 +322,10 @@ pub(crate) fn offer(
     };
     let mut bodies = Vec::new();
     for transform in offered {
-        bodies.push(attributes(transform, config, mode, group)?);
+        if extended {
+            bodies.push(attributes(transform, config, mode, group, true)?);
+        }
+        bodies.push(attributes(transform, config, mode, group, false)?);
     }
     let spi = spi.to_be_bytes();
     let proposal = |number, transforms| Proposal {
@@ -337,6 +366,7 @@ fn attributes(
     config: &Config,
     mode: u16,
     group: Option<Group>,
+    extended: bool,
 ) -> Result<(u8, Vec<u8>), LengthTooLarge> {
     let ((id, key_bits), mac) = match transform {
         EspTransform::Usable(suite) => {
@@ -356,7 +386,8 @@ fn attributes(
     let mac = mac.map(|mac| match mac {
         EspMac::HmacMd5_96 => 1,
         EspMac::HmacSha1_96 => 2,
-        EspMac::HmacSha2_256_128 => 5,
+        // Cut or not is not said; those who cut say this.
+        EspMac::HmacSha2_256_128 | EspMac::HmacSha2_256_96 => 5,
         EspMac::HmacSha2_384_192 => 6,
         EspMac::HmacSha2_512_256 => 7,
     });
@@ -377,6 +408,9 @@ fn attributes(
         if let Some(value) = value {
             put_tv(&mut writer, kind, value);
         }
+    }
+    if extended {
+        put_tv(&mut writer, EXTENDED, 1);
     }
     Ok((id, writer.into_vec()))
 }

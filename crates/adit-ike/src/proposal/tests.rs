@@ -129,7 +129,7 @@ fn our_own_offers_are_read_back() {
     let body = phase1::offer(&config).unwrap();
     let sa = SecurityAssociation::parse(&body).unwrap();
     assert_eq!(phase1::offered(&sa), phase1::allowed(&config));
-    let body = esp::offer(&config, None, 4, Some(Group::Ecp256), 0x1234).unwrap();
+    let body = esp::offer(&config, None, 4, Some(Group::Ecp256), 0x1234, false).unwrap();
     let sa = SecurityAssociation::parse(&body).unwrap();
     let allowed: Vec<_> = esp::allowed(&config)
         .iter()
@@ -164,7 +164,48 @@ const CONTEXT: esp::Context = esp::Context {
     udp_wanted: false,
     key_exchange: false,
     client: ClientKind::Unknown,
+    extended_allowed: true,
 };
+
+#[test]
+fn extended_sequence_numbers_are_taken_in_the_order_of_the_offer() {
+    let config = Config {
+        esp: vec![mac(EspCipher::AesCbc256, EspMac::HmacSha1_96)],
+        ..Config::default()
+    };
+    let plain: &[(u16, u16)] = &[(4, 2), (5, 2), (6, 256)];
+    let extended: &[(u16, u16)] = &[(4, 2), (5, 2), (6, 256), (11, 1)];
+    let reserved: &[(u16, u16)] = &[(4, 2), (5, 2), (6, 256), (11, 0)];
+    let unknown: &[(u16, u16)] = &[(4, 2), (5, 2), (6, 256), (11, 2)];
+    let twice: &[(u16, u16)] = &[(4, 2), (5, 2), (6, 256), (11, 1), (11, 1)];
+    let choose = |transforms: &[&[(u16, u16)]], context| {
+        let body = one_proposal(3, &[0, 0, 1, 0], 12, transforms);
+        let sa = SecurityAssociation::parse(&body).unwrap();
+        esp::choose(&config, &sa, &context).map(|chosen| chosen.extended)
+    };
+    assert_eq!(choose(&[extended, plain], CONTEXT), Some(true));
+    assert_eq!(choose(&[plain, extended], CONTEXT), Some(false));
+    assert_eq!(choose(&[extended], CONTEXT), Some(true));
+    assert_eq!(choose(&[reserved], CONTEXT), Some(false));
+    assert_eq!(choose(&[unknown], CONTEXT), None);
+    assert_eq!(choose(&[twice], CONTEXT), None);
+    let never = esp::Context {
+        extended_allowed: false,
+        ..CONTEXT
+    };
+    assert_eq!(choose(&[extended, plain], never), Some(false));
+    assert_eq!(choose(&[extended], never), None);
+    let body = one_proposal(3, &[0, 0, 1, 0], 12, &[extended, unknown]);
+    let sa = SecurityAssociation::parse(&body).unwrap();
+    let suite = "AES-CBC-256/HMAC-SHA1-96";
+    assert_eq!(
+        esp::offered(&sa),
+        [
+            format!("{suite} with extended sequence numbers"),
+            format!("{suite} with sequence numbers 2")
+        ]
+    );
+}
 
 fn mac(cipher: EspCipher, mac: EspMac) -> EspSuite {
     EspSuite::new(cipher, Some(mac)).unwrap()

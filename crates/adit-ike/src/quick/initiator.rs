@@ -136,12 +136,12 @@ impl IkeSa {
             None => MODE_TRANSPORT,
         };
         let spi = quick.inbound_spi.unwrap_or_default();
+        let extended = self.offers_extended();
+        let only = quick.only;
+        let body = esp::offer(&self.config, only, mode, quick.group, spi, extended)?;
         let mut rest = Builder::new();
-        rest.push(
-            kind::SA,
-            &esp::offer(&self.config, quick.only, mode, quick.group, spi)?,
-        )?
-        .push(kind::NONCE, &quick.nonce_i)?;
+        rest.push(kind::SA, &body)?
+            .push(kind::NONCE, &quick.nonce_i)?;
         self.push_rest(&mut rest, quick, public)?;
         self.seal_quick(quick, &[], &rest)
     }
@@ -214,7 +214,8 @@ impl IkeSa {
             .required(kind::NONCE)
             .and_then(check_nonce)
             .map_err(|_| "no proper nonce")?;
-        let context = self.esp_context(quick.encapsulated, public.is_some());
+        let context =
+            self.esp_context(quick.encapsulated, public.is_some(), self.offers_extended());
         let chosen = esp::chosen(&self.config, &sa, &context, quick.group)
             .filter(|chosen| quick.only.is_none_or(|only| chosen.suite == only))
             .ok_or("it chose what was not offered")?;

@@ -14,7 +14,7 @@ use crate::codec::{
     Builder, DecodeError, Header, Notify, Payloads, Selector, exchange, kind, notify, parse_nat_oa,
     protocol, write_nat_oa,
 };
-use crate::config::Retransmit;
+use crate::config::{ExtendedSequence, Retransmit};
 use crate::crypt::Iv;
 use crate::error::Error;
 use crate::event::{Child, ChildFailure, Event, Keymat};
@@ -296,13 +296,24 @@ impl IkeSa {
         }
     }
 
-    fn esp_context(&self, udp_wanted: bool, key_exchange: bool) -> Context {
+    /// Whether extended sequence numbers go into our offers: by configuration, or because the peer
+    /// has shown that it knows them.
+    fn offers_extended(&self) -> bool {
+        match self.config.extended_sequence {
+            ExtendedSequence::Refuse => false,
+            ExtendedSequence::Accept => self.established.as_ref().is_some_and(|e| e.extended),
+            ExtendedSequence::Offer => true,
+        }
+    }
+
+    fn esp_context(&self, udp_wanted: bool, key_exchange: bool, extended_allowed: bool) -> Context {
         let established = self.established.as_ref();
         Context {
             udp_allowed: established.is_some_and(|e| e.nat_t.is_some()),
             udp_wanted,
             key_exchange,
             client: established.map(|e| e.client).unwrap_or_default(),
+            extended_allowed,
         }
     }
 
@@ -380,6 +391,7 @@ impl IkeSa {
             inbound_keymat: quick.keymat(keys, shared, inbound_spi, len),
             outbound_keymat: quick.keymat(keys, shared, chosen.peer_spi, len),
             encapsulated: quick.encapsulated,
+            extended_sequence: chosen.extended,
             lifetime_seconds: own.seconds.min(Duration::from_secs(seconds)),
             lifetime_kilobytes: [kilobytes, own.kilobytes].into_iter().flatten().min(),
             local: quick.local.clone(),

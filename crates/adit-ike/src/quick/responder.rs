@@ -11,6 +11,7 @@ use crate::codec::{
     Builder, DecodeError, Header, Notify, Payloads, SecurityAssociation, Selector, check_nonce,
     kind, notify, protocol,
 };
+use crate::config::ExtendedSequence;
 use crate::error::Error;
 use crate::event::{ChildFailure, ChildId, ChildOffer, Event};
 use crate::job::{Job, Purpose};
@@ -154,7 +155,8 @@ impl IkeSa {
             return Err(No::Refused(notify::INVALID_ID_INFORMATION, reason));
         }
         let wanted = self.established.as_ref().is_some_and(|e| e.encapsulate);
-        let context = self.esp_context(wanted, public.is_some());
+        let extended = self.config.extended_sequence != ExtendedSequence::Refuse;
+        let context = self.esp_context(wanted, public.is_some(), extended);
         let chosen = esp::choose(&self.config, &sa, &context).ok_or_else(|| {
             let reason = ChildFailure::NoProposalChosen {
                 offered: esp::offered(&sa),
@@ -251,6 +253,9 @@ impl IkeSa {
             .map(|chosen| chosen.life)
             .unwrap_or_default();
         let child = self.child(&quick, shared, (life.seconds, life.kilobytes));
+        if let (Some(child), Some(established)) = (&child, &mut self.established) {
+            established.extended = child.extended_sequence;
+        }
         quick.stage = Stage::Sent2;
         quick.request = Some(Request::new(&self.config.retransmit, message.clone(), now));
         if let Some(answer) = &mut quick.answer {

@@ -374,6 +374,7 @@ pub(crate) fn assert_fit(a: &Child, b: &Child) {
     assert_ne!(a.inbound_keymat[..], a.outbound_keymat[..]);
     assert_eq!(a.inbound_keymat.len(), a.suite.keymat_len());
     assert_eq!(a.encapsulated, b.encapsulated);
+    assert_eq!(a.extended_sequence, b.extended_sequence);
     assert_eq!(a.lifetime_seconds, b.lifetime_seconds);
     assert_eq!(a.lifetime_kilobytes, b.lifetime_kilobytes);
     assert_eq!((&a.local, &a.remote), (&b.remote, &b.local));

@@ -328,3 +328,31 @@ fn a_refusal_of_message_2_ends_the_quick_mode() {
     )));
     assert_eq!(pair.server.sa().stats().retransmitted, 0);
 }
+
+#[test]
+fn extended_sequence_numbers_are_negotiated_where_both_ends_want_them() {
+    use ExtendedSequence::{Accept, Offer, Refuse};
+    for (client, server, expected) in [
+        (Accept, Accept, false),
+        (Offer, Accept, true),
+        (Offer, Offer, true),
+        (Offer, Refuse, false),
+        (Refuse, Offer, false),
+    ] {
+        let config = |extended_sequence| Config {
+            extended_sequence,
+            ..Config::default()
+        };
+        let mut pair = Pair::established(config(client), config(server));
+        pair.start_quick(true, false);
+        pair.seconds(2);
+        let (clients, servers) = (pair.client.children(), pair.server.children());
+        assert_fit(&clients[0], &servers[0]);
+        assert_eq!(clients[0].extended_sequence, expected);
+        // The responder replaces them by the same kind.
+        pair.start_quick(false, false);
+        pair.seconds(2);
+        let servers = pair.server.children();
+        assert_eq!(servers[1].extended_sequence, expected);
+    }
+}
