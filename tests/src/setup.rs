@@ -79,6 +79,7 @@ pub fn client(user: &str) -> adit_client::Config {
         },
         inner_port: 1701,
         selector_port: None,
+        cut_icv: false,
         selector_address: None,
         rekey_ike: true,
         ending: adit_client::Ending::default(),

@@ -39,6 +39,9 @@ pub struct Config {
     pub ending: Ending,
     /// The address and port that NAT-T traffic leaves from (4500 for most clients).
     pub nat_t_local: SocketAddr,
+    /// Whether to cut HMAC-SHA2-256 at 96 bits where 128 were negotiated, as the kernels of Android
+    /// 6 and 7 do.
+    pub cut_icv: bool,
     /// The largest outer packet that reaches the server, in bytes of IP.
     pub path_mtu: u16,
 }

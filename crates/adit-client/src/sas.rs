@@ -40,9 +40,12 @@ pub(crate) struct Sas {
 }
 
 impl Sas {
+    /// Takes a pair into use; with `cut_icv` it has HMAC-SHA2-256 cut at 96 bits where 128 were
+    /// negotiated.
     pub(crate) fn add(
         &mut self,
         child: &Child,
+        cut_icv: bool,
         now: Instant,
         rng: &mut Rng,
     ) -> Result<(), KeyLength> {
@@ -52,9 +55,14 @@ impl Sas {
                 .lifetime_kilobytes
                 .map(|kilobytes| kilobytes.saturating_mul(1024)),
         };
+        let suite = if cut_icv {
+            child.suite.cut_at_96().unwrap_or(child.suite)
+        } else {
+            child.suite
+        };
         let inbound = InboundSa::new(
             child.inbound_spi,
-            child.suite,
+            suite,
             &child.inbound_keymat,
             lifetime,
             now,
@@ -62,13 +70,15 @@ impl Sas {
         )?;
         let outbound = OutboundSa::new(
             child.outbound_spi,
-            child.suite,
+            suite,
             &child.outbound_keymat,
             lifetime,
             now,
             rng,
         )?;
         self.worn = None;
+        let extended = child.extended_sequence;
+        let (inbound, outbound) = (inbound.extended(extended), outbound.extended(extended));
         self.pairs.push(Pair {
             inbound,
             outbound,
@@ -156,6 +166,7 @@ impl Sas {
             .iter_mut()
             .find(|pair| pair.inbound.spi() == spi)?;
         let opened = pair.inbound.open(packet).ok()?;
+        pair.outbound.follow(pair.inbound.suite());
         pair.confirmed = true;
         if opened.next_header != protocol::UDP {
             return None;

@@ -66,6 +66,8 @@ counters! {
     esp_replayed,
     /// ESP packets that failed authentication.
     esp_bad_icv,
+    /// ESP SAs whose peer turned out to cut HMAC-SHA2-256 at 96 bits.
+    esp_icv_cut,
     /// ESP packets malformed in other ways.
     esp_malformed,
     /// ESP packets on an SA past its lifetime.

@@ -304,6 +304,11 @@ impl World {
         self.drain_client(id);
     }
 
+    /// Changes the IKE policy of a client that is connected.
+    pub fn set_ike_policy(&mut self, id: ClientId, ike: Arc<adit_ike::Config>) {
+        self.clients[id.0].client.set_ike_policy(ike);
+    }
+
     /// Puts any datagram on the wire, as an attacker would.
     pub fn inject(&mut self, datagram: Datagram) {
         self.put(datagram);

@@ -86,7 +86,11 @@ impl Client {
         use adit_ike::Event as Ike;
         match event {
             Ike::ChildEstablished(child) => {
-                if self.sas.add(&child, now, &mut self.rng).is_err() {
+                if self
+                    .sas
+                    .add(&child, self.config.cut_icv, now, &mut self.rng)
+                    .is_err()
+                {
                     return;
                 }
                 if self.rekeying == Some(child.inbound_spi) {

@@ -5,6 +5,7 @@ mod ike;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
@@ -131,6 +132,12 @@ impl Client {
         };
         client.drive(now);
         client
+    }
+
+    /// Changes the IKE policy from the next IKE SA on, the one that replaces the present one
+    /// included. The session lives on.
+    pub fn set_ike_policy(&mut self, ike: Arc<adit_ike::Config>) {
+        self.config.ike = ike;
     }
 
     /// Takes a datagram. If it held an IP packet, gives its range in `datagram`, where it has been

@@ -59,7 +59,7 @@ const L2TP: adit_l2tp::Manner = adit_l2tp::Manner {
     ..adit_l2tp::Manner::OWN
 };
 
-/// Android up to 11.
+/// Android 8 to 11.
 pub const ANDROID: Profile = Profile {
     name: "android",
     manner: Manner {
@@ -103,4 +103,12 @@ pub const ANDROID: Profile = Profile {
     mru: 1270,
     echo: None,
     ipv6: false,
+    cut_icv: false,
+};
+
+/// Android 6 and 7: the same over a kernel that cuts HMAC-SHA2-256 at 96 bits.
+pub const ANDROID7: Profile = Profile {
+    name: "android7",
+    cut_icv: true,
+    ..ANDROID
 };

@@ -122,4 +122,5 @@ pub const APPLE: Profile = Profile {
         failures: 15,
     }),
     ipv6: true,
+    cut_icv: false,
 };

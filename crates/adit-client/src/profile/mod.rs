@@ -21,7 +21,7 @@ use adit_ppp::Echo;
 
 use crate::config::{Config, Ending};
 
-pub use android::ANDROID;
+pub use android::{ANDROID, ANDROID7};
 pub use apple::APPLE;
 pub use chromeos::CHROMEOS;
 pub use network_manager::NETWORK_MANAGER;
@@ -66,16 +66,19 @@ pub struct Profile {
     pub echo: Option<Echo>,
     /// Whether it asks for IPv6.
     pub ipv6: bool,
+    /// Whether its kernel cuts HMAC-SHA2-256 at 96 bits.
+    pub cut_icv: bool,
 }
 
 impl Profile {
     /// All profiles.
-    pub fn all() -> [&'static Self; 7] {
+    pub fn all() -> [&'static Self; 8] {
         [
             &WINDOWS7,
             &WINDOWS10,
             &APPLE,
             &ANDROID,
+            &ANDROID7,
             &NETWORK_MANAGER,
             &CHROMEOS,
             &RACOON,
@@ -98,6 +101,7 @@ impl Profile {
         config.refuse_server_behind_nat = self.refuses_server_behind_nat;
         config.ending = self.ending;
         config.selector_port = self.selector_port;
+        config.cut_icv = self.cut_icv;
     }
 
     /// The part of it that is about IKE.

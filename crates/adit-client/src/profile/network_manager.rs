@@ -105,4 +105,5 @@ pub const NETWORK_MANAGER: Profile = Profile {
     mru: 1400,
     echo: None,
     ipv6: true,
+    cut_icv: false,
 };

@@ -50,4 +50,5 @@ pub const RACOON: Profile = Profile {
     mru: 1400,
     echo: None,
     ipv6: true,
+    cut_icv: false,
 };

@@ -121,4 +121,5 @@ pub const WINDOWS10: Profile = Profile {
     mru: 1400,
     echo: None,
     ipv6: true,
+    cut_icv: false,
 };

@@ -268,7 +268,7 @@ fn proposals_that_must_not_be_chosen() {
         vec![esp(3, 1, 20, "800400028005000280060100")],
         vec![esp(3, 1, 12, "800400028005000280060000")],
         vec![esp(3, 1, 12, "8004000280050002800601008003000e")],
-        vec![esp(3, 1, 12, "800400028005000280060100800b0001")],
+        vec![esp(3, 1, 12, "800400028005000280060100800b0002")],
         vec![],
     ] {
         let mut pair = Pair::established(Config::default(), Config::default());
@@ -346,6 +346,13 @@ fn authentic_but_malformed_quick_modes() {
             (kind::NONCE, &[1; 16]),
             (kind::ID, &id),
             (kind::ID, &[]),
+        ],
+        // An empty name is no identity of any type.
+        &[
+            (kind::SA, &good),
+            (kind::NONCE, &[1; 16]),
+            (kind::ID, &id),
+            (kind::ID, &[2, 17]),
         ],
         &[(kind::SA, &good[..20]), (kind::NONCE, &[1; 16])],
         &[
@@ -482,4 +489,78 @@ proptest::proptest! {
         proptest::prop_assert!(pair.client.sa().is_established());
         proptest::prop_assert_eq!(pair.server.children().len(), 1);
     }
+}
+
+/// The responder's identity may be a name: nothing is looked up by it, and it says no address.
+#[test]
+fn quick_modes_between_names_are_for_l2tp_or_refused() {
+    const AES256: &str = "800400028005000280060100";
+    let good = sa_payload(&[esp(3, 1, 12, AES256)]);
+    let name = |protocol: u8, port: u16, text: &[u8]| {
+        let mut id = vec![2, protocol];
+        id.extend(port.to_be_bytes());
+        id.extend(text);
+        id
+    };
+    let long = vec![b'x'; 60_000];
+    for (responder, taken) in [
+        (name(17, 1701, b"vpn.example"), true),
+        (name(17, 1701, &[0; 300]), true),
+        (name(17, 1701, &long), true),
+        (name(17, 1702, b"vpn.example"), false),
+        (name(6, 1701, b"vpn.example"), false),
+    ] {
+        let mut pair = Pair::established(Config::default(), Config::default());
+        let mut rest = Builder::new();
+        rest.push(kind::SA, &good).unwrap();
+        rest.push(kind::NONCE, &[5; 16]).unwrap();
+        rest.push(kind::ID, &name(17, 1701, b"client.example"))
+            .unwrap();
+        rest.push(kind::ID, &responder).unwrap();
+        quick1(&mut pair, 1, &rest).unwrap();
+        pair.seconds(1);
+        assert_eq!(pair.server.children().len(), usize::from(taken));
+        let refused = matches!(pair.server.failures()[..], [ChildFailure::Selectors { .. }]);
+        assert_eq!(refused, !taken);
+        assert!(pair.server.sa().is_established());
+    }
+}
+
+#[test]
+fn questions_with_no_state_are_not_answered() {
+    // R-U-THERE in the clear, to an SA that is half open, and to one that is there.
+    let question = |pair: &mut Pair| {
+        let cookies = pair.server.sa().both_cookies();
+        let body = codec::Notify {
+            protocol: 1,
+            spi: &cookies,
+            kind: 36_136,
+            data: &[0, 0, 0, 1],
+        }
+        .write()
+        .unwrap();
+        let mut chain = Builder::new();
+        chain.push(kind::NOTIFY, &body).unwrap();
+        pair.server.sa().plain(exchange::INFORMATIONAL, 9, &chain)
+    };
+    let (mut half_open, path) = half_open();
+    while half_open.server.sa().poll_transmit().is_some() {}
+    let plain = question(&mut half_open);
+    give(&mut half_open, path, &plain).unwrap();
+    let mut encrypted = plain.clone();
+    encrypted[19] |= 1;
+    assert_eq!(
+        give(&mut half_open, path, &encrypted),
+        Err(Error::Premature)
+    );
+    assert!(half_open.server.sa().poll_transmit().is_none());
+    assert_eq!(half_open.server.sa().stats().dpd_answered, 0);
+
+    let mut pair = Pair::established(Config::default(), Config::default());
+    let path = pair.server.sa().path();
+    let plain = question(&mut pair);
+    give(&mut pair, path, &plain).unwrap();
+    assert!(pair.server.sa().poll_transmit().is_none());
+    assert_eq!(pair.server.sa().stats().dpd_answered, 0);
+    assert_eq!(pair.server.sa().stats().plain_notifies, 1);
 }

@@ -111,6 +111,17 @@ impl Router {
         self.global = Some(address);
     }
 
+    /// Advertises another MTU of the link, at once or as soon as RFC 4861 6.2.6 allows.
+    pub fn set_mtu(&mut self, mtu: u16, now: Instant, rng: &mut Rng) {
+        self.config.mtu = mtu;
+        if let Some(schedule) = &mut self.schedule
+            && schedule.may_multicast(now)
+        {
+            schedule.multicast_sent(now, rng);
+            self.advertise(ALL_NODES, false);
+        }
+    }
+
     /// The addresses that the router answers for: its link-local one, and the server's.
     pub fn server_addresses(&self) -> impl Iterator<Item = Ipv6Addr> {
         [Some(self.link_local), self.global].into_iter().flatten()

@@ -125,7 +125,8 @@ impl Server {
                 now,
                 &mut self.rng,
             )?;
-            Ok((inbound, outbound))
+            let extended = child.extended_sequence;
+            Ok((inbound.extended(extended), outbound.extended(extended)))
         });
         let (inbound, outbound) = match sas {
             Ok(sas) => sas,
@@ -172,6 +173,7 @@ impl Server {
             self.plane.remove_child(spi);
         }
         self.schedule_group(group);
+        self.group_resized(group, now);
     }
 
     /// The group of these selectors, made if it is new.
@@ -245,6 +247,7 @@ impl Server {
             }
         }
         self.schedule_group(group);
+        self.group_resized(group, now);
     }
 
     pub(super) fn schedule_group(&mut self, group: GroupKey) {

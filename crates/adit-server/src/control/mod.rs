@@ -15,6 +15,7 @@ mod rekey;
 mod rekey_ike;
 mod session;
 mod shutdown;
+mod sizes;
 mod tunnel;
 
 use std::collections::VecDeque;
@@ -229,6 +230,14 @@ impl Server {
         let (inbound, learnt) = self.plane.inbound(path, packet, now);
         if let Some(group) = learnt.moved {
             self.peer_moved(group, path);
+        }
+        if let Some((group, suite)) = learnt.suite {
+            tracing::info!(
+                peer = %path.remote,
+                suite = suite.name(),
+                "the client's packets say which length of HMAC-SHA2-256 it uses"
+            );
+            self.group_resized(group, now);
         }
         if let Some(spi) = learnt.first_on {
             tracing::debug!(spi = format_args!("{spi:08x}"), "peer uses its new SA");

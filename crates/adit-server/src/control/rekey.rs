@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use adit_crypto::EspSuite;
 use adit_ike::{ChildFailure, ChildRequest};
 use adit_wire::Channel;
 
@@ -148,7 +149,7 @@ impl Server {
             local,
             remote,
             encapsulated: newest.is_none_or(|path| path.channel != Channel::Esp),
-            suite: self.plane.suite(key),
+            suite: self.plane.suite(key).map(EspSuite::negotiated),
         };
         self.plane.stats.child_rekeys_started += 1;
         entry.sa.request_child(spi, request, now, &mut self.rng);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use adit_l2tp::CallDisconnect;
 use adit_link::guard::Addresses;
-use adit_link::mtu::{self, Encapsulation};
+use adit_link::mtu;
 use adit_link::{Handled, Router, RouterConfig, address};
 use adit_ppp::{Attempt, CloseReason, Ipv4Network, Ipv6Network, Link, Network, Verdict};
 use adit_wire::ip::{Family, IpHeader};
@@ -21,17 +21,27 @@ use crate::plane::{HEADROOM, Record, SessionKey, TAILROOM};
 
 /// A PPP session with everything it owns.
 pub(super) struct Session {
-    id: SessionId,
+    pub(super) id: SessionId,
     tunnel: u16,
     local_session: u16,
     ppp: Link,
-    router: Option<Router>,
+    pub(super) router: Option<Router>,
     lease: Lease,
     user: Option<String>,
     /// When it was authenticated.
     connected_at: Option<Instant>,
     /// The largest inner packet that the encapsulation carries.
-    link_mtu: u16,
+    pub(super) link_mtu: u16,
+    /// The largest that the client takes, once it said so.
+    peer_mru: Option<u16>,
+}
+
+impl Session {
+    /// The largest inner packet that may be sent.
+    pub(super) fn mtu(&self) -> u16 {
+        self.peer_mru
+            .map_or(self.link_mtu, |mru| mru.min(self.link_mtu))
+    }
 }
 
 impl Server {
@@ -56,26 +66,9 @@ impl Server {
             );
             return;
         }
-        let (Some(path), Some(suite)) = (self.plane.path(group), self.plane.suite(group)) else {
+        let Some(link_mtu) = self.group_link_mtu(group, sequencing.is_sending()) else {
             return;
         };
-        let encapsulation = Encapsulation {
-            outer: Family::of(path.remote.ip()),
-            udp: path.channel != Channel::Esp,
-            suite,
-            ppp_header: adit_ppp::HEADER_LEN,
-            l2tp_header: if sequencing.is_sending() {
-                adit_l2tp::SEQUENCED_DATA_HEADER_LEN
-            } else {
-                adit_l2tp::DATA_HEADER_LEN
-            },
-        };
-        let computed = encapsulation.link_mtu(self.config.path_mtu);
-        let link_mtu = self
-            .config
-            .link_mtu
-            .map_or(computed, |fixed| fixed.min(computed));
-
         let ppp_config = self.ppp_config(link_mtu);
         let ppp = Link::server(&ppp_config, now, &mut self.rng);
         let key = self.plane.add_session(Record {
@@ -114,6 +107,7 @@ impl Server {
                 user: None,
                 connected_at: None,
                 link_mtu,
+                peer_mru: None,
             },
         );
         if let Some(state) = self.tunnels.get_mut(&tunnel) {
@@ -186,7 +180,7 @@ impl Server {
     }
 
     /// Takes everything that a session has to say, and its next deadline.
-    fn drive_session(&mut self, key: SessionKey, now: Instant) {
+    pub(super) fn drive_session(&mut self, key: SessionKey, now: Instant) {
         while let Some(session) = self.sessions.get_mut(&key) {
             if let Some(frame) = session.ppp.poll_transmit() {
                 if let Some(transmit) = self.plane.send_control(key, &frame, now) {
@@ -226,12 +220,10 @@ impl Server {
         };
         match event {
             Ppp::LcpUp { peer_mru } => {
-                let mtu = session.link_mtu.min(peer_mru);
-                let framing = session.ppp.framing();
+                session.peer_mru = Some(peer_mru);
+                let (mtu, framing) = (session.mtu(), session.ppp.framing());
+                self.enforce_mtu(key, mtu);
                 if let Some(record) = self.plane.session_mut(key) {
-                    record.mtu = mtu;
-                    record.mss_v4 = mtu::mss(Family::V4, mtu);
-                    record.mss_v6 = mtu::mss(Family::V6, mtu);
                     record.framing = framing;
                 }
             }

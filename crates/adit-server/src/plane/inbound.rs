@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use adit_crypto::EspSuite;
 use adit_esp::OpenError;
 use adit_l2tp::Order;
 use adit_link::guard;
@@ -38,6 +39,8 @@ pub(crate) struct Learnt {
     pub(crate) moved: Option<GroupKey>,
     /// The first packet on this inbound SPI: the peer uses the SA.
     pub(crate) first_on: Option<u32>,
+    /// The group is sent to with this suite now, because the peer was seen to use it.
+    pub(crate) suite: Option<(GroupKey, EspSuite)>,
 }
 
 impl Plane {
@@ -73,14 +76,26 @@ impl Plane {
             self.stats.esp_unknown_spi += 1;
             return None;
         };
-        let opened = match entry.sa.open(packet) {
+        let believed = entry.sa.suite();
+        let opened = entry.sa.open(packet);
+        let (group, suite) = (entry.group, entry.sa.suite());
+        // The first packet tells which ICV the peer makes, and so which it takes.
+        if suite != believed || (opened.is_ok() && !entry.used) {
+            self.stats.esp_icv_cut += u64::from(believed.cut_at_96() == Some(suite));
+            let twin = entry.outbound_spi;
+            if let Some(state) = self.groups.get_mut(group.0)
+                && state.follow_suite(twin, suite)
+            {
+                learnt.suite = Some((group, suite));
+            }
+        }
+        let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 *self.stats.counter_of(&error) += 1;
                 return None;
             }
         };
-        let group = entry.group;
         if !entry.used {
             entry.used = true;
             learnt.first_on = Some(spi);

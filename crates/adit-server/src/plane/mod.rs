@@ -12,6 +12,7 @@ mod outbound;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
+use adit_crypto::EspSuite;
 use adit_esp::{InboundSa, OutboundSa};
 use adit_l2tp::Sequencing;
 use adit_link::guard::Addresses;
@@ -174,6 +175,12 @@ impl Plane {
             return;
         };
         let outbound_spi = outbound.spi();
+        // A peer that cuts its ICVs does so on all of its SAs, and is to be sent what it takes from
+        // the first packet on. Its own first packet has the last word.
+        let mut outbound = outbound;
+        if let Some(older) = state.outbound.last() {
+            outbound.follow(older.sa.suite());
+        }
         state.outbound.push(Outbounds {
             sa: outbound,
             native,
@@ -247,9 +254,21 @@ impl Plane {
     }
 
     /// The newest suite a group sends with, for display.
-    pub(crate) fn suite(&self, key: GroupKey) -> Option<adit_crypto::EspSuite> {
+    pub(crate) fn suite(&self, key: GroupKey) -> Option<EspSuite> {
         let group = self.groups.get(key.0)?;
         group.outbound.last().map(|outbound| outbound.sa.suite())
+    }
+
+    /// What stands around the packets of each outbound SA of a group: whether it is native ESP, and
+    /// the suite.
+    pub(crate) fn encapsulations(
+        &self,
+        key: GroupKey,
+    ) -> impl Iterator<Item = (bool, EspSuite)> + '_ {
+        let outbounds = self.groups.get(key.0).into_iter();
+        outbounds
+            .flat_map(|group| &group.outbound)
+            .map(|outbound| (outbound.native, outbound.sa.suite()))
     }
 
     pub(crate) fn sa_count(&self) -> usize {
@@ -347,6 +366,20 @@ impl Group {
         moved
     }
 
+    /// Sends on this SA with the suite that the peer uses. True if that is another than before.
+    fn follow_suite(&mut self, outbound_spi: u32, suite: EspSuite) -> bool {
+        let outbounds = self.outbound.iter_mut();
+        let Some(twin) = outbounds
+            .map(|outbound| &mut outbound.sa)
+            .find(|sa| sa.spi() == outbound_spi)
+        else {
+            return false;
+        };
+        let before = twin.suite();
+        twin.follow(suite);
+        twin.suite() != before
+    }
+
     fn confirm(&mut self, outbound_spi: u32) {
         for outbound in &mut self.outbound {
             if outbound.sa.spi() == outbound_spi {
@@ -366,3 +399,6 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
