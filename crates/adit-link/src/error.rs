@@ -51,9 +51,12 @@ pub enum Error {
     /// The UDP header contradicts the packet.
     #[error(transparent)]
     Udp(#[from] UdpError),
-    /// A DHCPv6 option of a length that it cannot have.
-    #[error("DHCPv6 option {0} of a wrong length")]
+    /// A DHCP option of a length that it cannot have, or one too many of its kind.
+    #[error("DHCP option {0} of a wrong length")]
     DhcpOption(u16),
+    /// No DHCPv4 message: its magic cookie is wrong (RFC 2131 3).
+    #[error("a DHCPv4 message without its magic cookie")]
+    DhcpCookie,
     /// More DHCPv6 options than any real message has.
     #[error("too many DHCPv6 options")]
     DhcpOptions,

@@ -5,14 +5,17 @@
 //! - [`guard`]: what is done to every packet: source address check and MSS clamp.
 //! - [`fragment`]: IPv4 packets that may be cut to fit.
 //! - [`icmp`]: "fragmentation needed", "packet too big" and "destination unreachable".
-//! - [`Router`] and [`Host`]: the two ends of a session's IPv6 link (RFC 4861, 4862, 8106, 8415),
+//! - [`dhcp4`]: what a client is told that asks by DHCPINFORM (RFC 2131 4.3.5).
+//! - [`Router`] and [`Host`]: the two ends of a session's IPv6 link (RFC 4861, 4862, 4191, 8106, 8415),
 //!   over the codecs [`nd`] and [`dhcp6`].
 //!
 //! No sockets, clocks or randomness of its own, and no address of one session ever serves another.
 
 pub mod address;
 mod backoff;
+pub mod dhcp4;
 pub mod dhcp6;
+pub mod domain;
 mod error;
 pub mod fragment;
 pub mod guard;
@@ -28,7 +31,7 @@ mod testing;
 
 pub use error::Error;
 pub use host::{Host, HostEvent, HostStats};
-pub use router::{Router, RouterConfig, RouterStats};
+pub use router::{Router, RouterConfig, RouterEvent, RouterStats};
 
 /// What became of a packet that was shown to a [`Router`] or a [`Host`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

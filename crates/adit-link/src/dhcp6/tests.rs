@@ -1,5 +1,11 @@
-use dhcproto::v6::{self, Decodable, Status};
+use std::time::{Duration, Instant};
 
+use dhcproto::v6::{self, Decodable, Status};
+use ipnet::Ipv6Net;
+
+use crate::domain::Domain;
+
+use super::server::{Delegation, Offer, Outcome, Server};
 use super::*;
 
 const ID: u64 = 1;
@@ -27,8 +33,33 @@ fn dns() -> [Ipv6Addr; 2] {
     ["2001:db8:77::1", "2001:db8:77::2"].map(|text| text.parse().unwrap())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test needs some instant to start from"
+)]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn offer(dns: &[Ipv6Addr]) -> Offer<'_> {
+    Offer {
+        dns,
+        search: &[],
+        prefix: "2001:db8:77:5::/64".parse().unwrap(),
+        valid: Duration::from_secs(86_400),
+        preferred: Duration::from_secs(43_200),
+    }
+}
+
+/// The answer of a fresh server that has no prefix to delegate.
 fn answer(message: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    server::answer(message, ID, &dns())
+    let mut server = Server::new(ID);
+    server.set_delegation(Delegation::None);
+    match server.handle(message, &offer(&dns()), start())? {
+        Outcome::Reply(reply) => Ok(Some(reply)),
+        Outcome::Ignored => Ok(None),
+        Outcome::WantsPrefix => panic!("settled already"),
+    }
 }
 
 #[test]
@@ -69,7 +100,11 @@ fn only_what_was_asked_for_is_told() {
     let odd = message(11, &[option(6, &[0, 23, 0])]);
     assert_eq!(answer(&odd), Err(Error::DhcpOption(6)));
     // Nothing to tell.
-    let reply = server::answer(&message(11, &[]), ID, &[]).unwrap().unwrap();
+    let mut server = Server::new(ID);
+    let reply = server.handle(&message(11, &[]), &offer(&[]), start());
+    let Ok(Outcome::Reply(reply)) = reply else {
+        panic!("{reply:?}");
+    };
     assert_eq!(reply.len(), 4 + 16);
 }
 
@@ -94,44 +129,228 @@ fn invalid_information_requests() {
     assert!(answer(&message(11, &[server_id()])).unwrap().is_some());
 }
 
-fn statuses(reply: &[u8]) -> Vec<(u16, u32, Status)> {
+/// What an identity association got: its code, its number, and an address or prefix or a status.
+fn leases(reply: &[u8]) -> Vec<(u16, u32, Result<String, Status>)> {
     let reply = v6::Message::from_bytes(reply).unwrap();
-    let status = |opts: &DhcpOptions| match opts.get(OptionCode::StatusCode) {
-        Some(DhcpOption::StatusCode(code)) => code.status,
-        other => panic!("no status but {other:?}"),
+    let got = |opts: &DhcpOptions| match opts.iter().next() {
+        Some(DhcpOption::StatusCode(code)) => Err(code.status),
+        Some(DhcpOption::IAAddr(ia)) => Ok(ia.addr.to_string()),
+        Some(DhcpOption::IAPrefix(ia)) => Ok(format!("{}/{}", ia.prefix_ip, ia.prefix_len)),
+        other => panic!("{other:?}"),
     };
-    reply
-        .opts()
-        .iter()
-        .filter_map(|option| match option {
-            DhcpOption::IANA(ia) => Some((3, ia.id, status(&ia.opts))),
-            DhcpOption::IATA(ia) => Some((4, ia.id, status(&ia.opts))),
-            DhcpOption::IAPD(ia) => Some((25, ia.id, status(&ia.opts))),
-            _ => None,
-        })
-        .collect()
+    let lease = |option: &DhcpOption| match option {
+        DhcpOption::IANA(ia) => Some((3, ia.id, got(&ia.opts))),
+        DhcpOption::IATA(ia) => Some((4, ia.id, got(&ia.opts))),
+        DhcpOption::IAPD(ia) => Some((25, ia.id, got(&ia.opts))),
+        _ => None,
+    };
+    reply.opts().iter().filter_map(lease).collect()
+}
+
+fn ia_na(id: u8) -> Vec<u8> {
+    option(3, &[0, 0, 0, id, 0, 0, 0, 0, 0, 0, 0, 0])
+}
+
+fn ia_pd(id: u8) -> Vec<u8> {
+    option(25, &[0, 0, 0, id, 0, 0, 0, 0, 0, 0, 0, 0])
+}
+
+fn other_client() -> Vec<u8> {
+    option(1, &[0, 3, 0, 1, 2, 0, 0, 0, 0, 10])
+}
+
+/// A server that holds 2001:db8:ff00::/56 for its client.
+struct Bench {
+    server: Server,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut server = Server::new(ID);
+        server.set_delegation(Delegation::Held(delegated()));
+        Self {
+            server,
+            now: start(),
+        }
+    }
+
+    fn reply(&mut self, kind: u8, options: &[Vec<u8>]) -> Vec<u8> {
+        match self
+            .server
+            .handle(&message(kind, options), &offer(&dns()), self.now)
+        {
+            Ok(Outcome::Reply(reply)) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn delegated() -> Ipv6Net {
+    "2001:db8:ff00::/56".parse().unwrap()
 }
 
 #[test]
-fn those_who_ask_for_addresses_hear_that_there_are_none() {
-    let na = option(3, &[0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let pd = option(25, &[0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let solicit = message(1, &[client_id(), na.clone(), pd]);
-    let reply = answer(&solicit).unwrap().unwrap();
+fn addresses_come_out_of_the_prefix_of_the_session() {
+    let mut bench = Bench::new();
+    let reply = bench.reply(1, &[client_id(), ia_na(7), ia_na(8)]);
     assert_eq!(reply[..4], [2, 0xa1, 0xb2, 0xc3]);
-    assert_eq!(
-        statuses(&reply),
-        [(3, 7, Status::NoAddrsAvail), (25, 8, Status::NoPrefixAvail)]
-    );
-    let request = message(3, &[client_id(), server_id(), na.clone()]);
-    let reply = answer(&request).unwrap().unwrap();
-    assert_eq!(reply[0], 7);
-    assert_eq!(statuses(&reply), [(3, 7, Status::NoAddrsAvail)]);
-    for kind in [5, 8, 9] {
-        let renew = message(kind, &[client_id(), server_id(), na.clone()]);
-        let reply = answer(&renew).unwrap().unwrap();
-        assert_eq!(statuses(&reply), [(3, 7, Status::NoBinding)]);
+    let expected = [
+        (3, 7, Ok("2001:db8:77:5::2".to_owned())),
+        (3, 8, Ok("2001:db8:77:5::3".to_owned())),
+    ];
+    assert_eq!(leases(&reply), expected);
+    // The same at every step, and for the same association only.
+    for kind in [3, 5] {
+        let reply = bench.reply(kind, &[client_id(), server_id(), ia_na(8), ia_na(7)]);
+        assert_eq!(reply[0], 7);
+        let swapped = [expected[1].clone(), expected[0].clone()];
+        assert_eq!(leases(&reply), swapped);
     }
+    let reply = bench.reply(6, &[other_client(), ia_na(7)]);
+    assert_eq!(leases(&reply), [(3, 7, Ok("2001:db8:77:5::4".to_owned()))]);
+    let temporary = option(4, &[0, 0, 0, 1]);
+    let reply = bench.reply(1, &[client_id(), temporary]);
+    assert_eq!(leases(&reply), [(4, 1, Err(Status::NoAddrsAvail))]);
+}
+
+#[test]
+fn lifetimes_and_renewal_times() {
+    let reply = Bench::new().reply(3, &[client_id(), server_id(), ia_na(1), ia_pd(1)]);
+    let reply = v6::Message::from_bytes(&reply).unwrap();
+    let Some(DhcpOption::IANA(na)) = reply.opts().get(OptionCode::IANA) else {
+        panic!("no address");
+    };
+    let Some(DhcpOption::IAPD(pd)) = reply.opts().get(OptionCode::IAPD) else {
+        panic!("no prefix");
+    };
+    assert_eq!(
+        (na.t1, na.t2, pd.t1, pd.t2),
+        (21_600, 34_560, 21_600, 34_560)
+    );
+    let Some(DhcpOption::IAPrefix(prefix)) = pd.opts.get(OptionCode::IAPrefix) else {
+        panic!("no prefix");
+    };
+    let lifetimes = (prefix.preferred_lifetime, prefix.valid_lifetime);
+    assert_eq!(lifetimes, (43_200, 86_400));
+}
+
+#[test]
+fn a_prefix_is_delegated_on_every_kind_of_grant() {
+    let got = [(25, 1, Ok("2001:db8:ff00::/56".to_owned()))];
+    let rapid = option(14, &[]);
+    let grants = [
+        (1, vec![client_id(), ia_pd(1), rapid]),
+        (3, vec![client_id(), server_id(), ia_pd(1)]),
+        (5, vec![client_id(), server_id(), ia_pd(1)]),
+        (6, vec![client_id(), ia_pd(1)]),
+    ];
+    for (kind, options) in grants {
+        let mut bench = Bench::new();
+        let offered = bench.reply(1, &[client_id(), ia_pd(1)]);
+        assert_eq!((offered[0], leases(&offered)), (2, got.to_vec()));
+        assert_eq!(bench.server.delegated(), None, "an offer is no grant");
+        let reply = bench.reply(kind, &options);
+        assert_eq!((reply[0], leases(&reply)), (7, got.to_vec()), "type {kind}");
+        assert_eq!(bench.server.delegated(), Some(delegated()), "type {kind}");
+    }
+}
+
+#[test]
+fn a_delegation_ends_when_it_is_given_back_or_not_renewed() {
+    let mut bench = Bench::new();
+    bench.reply(3, &[client_id(), server_id(), ia_pd(1)]);
+    // Not by somebody else's release.
+    bench.reply(8, &[other_client(), server_id(), ia_pd(1)]);
+    bench.reply(8, &[client_id(), server_id(), ia_pd(2)]);
+    assert_eq!(bench.server.delegated(), Some(delegated()));
+    bench.reply(8, &[client_id(), server_id(), ia_pd(1)]);
+    assert_eq!(bench.server.delegated(), None);
+
+    bench.reply(3, &[client_id(), server_id(), ia_pd(1)]);
+    bench.now += Duration::from_secs(80_000);
+    bench.reply(5, &[client_id(), server_id(), ia_pd(1)]);
+    let due = bench.server.poll_timeout().unwrap();
+    assert_eq!(due, bench.now + Duration::from_secs(86_400));
+    bench.server.handle_timeout(due - Duration::from_secs(1));
+    assert_eq!(bench.server.delegated(), Some(delegated()));
+    bench.server.handle_timeout(due);
+    assert_eq!(bench.server.delegated(), None);
+    assert_eq!(bench.server.poll_timeout(), None);
+}
+
+#[test]
+fn one_prefix_for_one_client() {
+    let mut bench = Bench::new();
+    bench.reply(3, &[client_id(), server_id(), ia_pd(1)]);
+    let reply = bench.reply(3, &[client_id(), server_id(), ia_pd(2)]);
+    assert_eq!(leases(&reply), [(25, 2, Err(Status::NoPrefixAvail))]);
+    // Another router took its place at the end of the line.
+    let reply = bench.reply(3, &[other_client(), server_id(), ia_pd(9)]);
+    assert_eq!(
+        leases(&reply),
+        [(25, 9, Ok("2001:db8:ff00::/56".to_owned()))]
+    );
+}
+
+#[test]
+fn whether_there_is_a_prefix_is_asked_before_the_answer() {
+    let mut server = Server::new(ID);
+    let solicit = message(1, &[client_id(), ia_pd(1)]);
+    let outcome = server.handle(&solicit, &offer(&dns()), start());
+    assert_eq!(outcome, Ok(Outcome::WantsPrefix));
+    server.set_delegation(Delegation::None);
+    let Ok(Outcome::Reply(reply)) = server.handle(&solicit, &offer(&dns()), start()) else {
+        panic!("no reply");
+    };
+    assert_eq!(leases(&reply), [(25, 1, Err(Status::NoPrefixAvail))]);
+}
+
+#[test]
+fn confirm_is_answered_by_whether_the_addresses_are_on_the_link() {
+    let with = |address: &str| {
+        let address: Ipv6Addr = address.parse().unwrap();
+        let lifetimes = [0; 8];
+        let inner = option(5, &[&address.octets()[..], &lifetimes].concat());
+        let body = [vec![0; 12], inner].concat();
+        message(4, &[client_id(), option(3, &body)])
+    };
+    let status = |reply: Option<Vec<u8>>| {
+        let reply = v6::Message::from_bytes(&reply.unwrap()).unwrap();
+        match reply.opts().get(OptionCode::StatusCode) {
+            Some(DhcpOption::StatusCode(code)) => code.status,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        status(answer(&with("2001:db8:77:5::2")).unwrap()),
+        Status::Success
+    );
+    assert_eq!(
+        status(answer(&with("2001:db8:78::2")).unwrap()),
+        Status::NotOnLink
+    );
+    assert_eq!(answer(&message(4, &[client_id(), ia_na(1)])), Ok(None));
+    let cut = [vec![0; 12], vec![0, 5, 0, 24, 1]].concat();
+    assert_eq!(
+        answer(&message(4, &[client_id(), option(3, &cut)])),
+        Err(Error::DhcpOption(5))
+    );
+}
+
+#[test]
+fn search_domains_are_told_uncompressed() {
+    let search = ["corp.example.org", "example.org"].map(|name| name.parse().unwrap());
+    let offer = Offer {
+        search: &search,
+        ..offer(&[])
+    };
+    let request = message(11, &[option(6, &[0, 24])]);
+    let Ok(Outcome::Reply(reply)) = Server::new(ID).handle(&request, &offer, start()) else {
+        panic!("no reply");
+    };
+    let wire = b"\x04corp\x07example\x03org\x00\x07example\x03org\x00";
+    assert_eq!(reply[20..], option(24, wire));
 }
 
 #[test]
@@ -139,7 +358,7 @@ fn messages_that_are_not_for_this_server_are_left_alone() {
     let other_server = option(2, &[0, 3, 0, 1, 9, 9, 9, 9, 9, 9]);
     let request = message(3, &[client_id(), other_server]);
     assert_eq!(answer(&request), Ok(None));
-    for kind in [0, 2, 4, 6, 7, 10, 12, 13, 20, 255] {
+    for kind in [0, 2, 7, 10, 12, 13, 20, 255] {
         assert_eq!(
             answer(&message(kind, &[client_id()])),
             Ok(None),
@@ -194,9 +413,18 @@ fn answers_stay_small() {
         &[vec![option(1, &[7; 130])], vec![option(3, &[0; 12]); 60]].concat(),
     );
     let many: Vec<Ipv6Addr> = (0..200_u128).map(Ipv6Addr::from).collect();
-    let reply = server::answer(&request, ID, &many).unwrap().unwrap();
-    assert!(reply.len() < 1000, "{}", reply.len());
-    assert_eq!(statuses(&reply).len(), 8);
+    let search: Vec<Domain> = (0..200)
+        .map(|number| format!("domain-{number}.example.org").parse().unwrap())
+        .collect();
+    let offer = Offer {
+        search: &search,
+        ..offer(&many)
+    };
+    let Ok(Outcome::Reply(reply)) = Server::new(ID).handle(&request, &offer, start()) else {
+        panic!("no reply");
+    };
+    assert!(reply.len() < 1200, "{}", reply.len());
+    assert_eq!(leases(&reply).len(), 8);
 }
 
 #[test]

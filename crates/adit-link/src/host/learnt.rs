@@ -8,12 +8,15 @@ use ipnet::Ipv6Net;
 
 use super::HostEvent;
 use crate::address;
+use crate::domain::Domain;
 use crate::mtu::IPV6_MINIMUM;
-use crate::nd::PrefixInformation;
+use crate::nd::{Preference, PrefixInformation, RouteInformation};
 
 /// The most of each kind; one advertisement can name many.
 const MAX_ADDRESSES: usize = 8;
 const MAX_DNS: usize = 8;
+const MAX_SEARCH: usize = 16;
+const MAX_ROUTES: usize = 32;
 const MAX_EVENTS: usize = 64;
 
 /// RFC 4862 5.5.3 e: an advertisement shortens a valid lifetime to no less than this.
@@ -25,12 +28,14 @@ type Until = Option<Instant>;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Learnt {
-    router: Option<(Ipv6Addr, Instant)>,
+    router: Option<(Ipv6Addr, Instant, Preference)>,
     addresses: Vec<(Ipv6Addr, Until)>,
     mtu: Option<u32>,
     recursive_dns: Vec<(Ipv6Addr, Until)>,
     dhcp_dns: Vec<Ipv6Addr>,
     told_dns: Vec<Ipv6Addr>,
+    search: Vec<(Domain, Until)>,
+    routes: Vec<(Ipv6Net, Until)>,
     events: VecDeque<HostEvent>,
 }
 
@@ -49,20 +54,24 @@ impl Learnt {
 
     /// When the next thing ends.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let router = self.router.map(|(_, until)| until);
+        let router = self.router.map(|(_, until, _)| until);
         let addresses = self.addresses.iter().filter_map(|(_, until)| *until);
         let dns = self.recursive_dns.iter().filter_map(|(_, until)| *until);
-        router.into_iter().chain(addresses).chain(dns).min()
+        let search = self.search.iter().filter_map(|(_, until)| *until);
+        let routes = self.routes.iter().filter_map(|(_, until)| *until);
+        let known = addresses.chain(dns).chain(search).chain(routes);
+        router.into_iter().chain(known).min()
     }
 
     /// Drops what has ended. Returns whether the default router is among it.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let ended = |until: Until| until.is_some_and(|until| until <= now);
-        let router_ended = self.router.is_some_and(|(_, until)| until <= now);
-        if let Some((address, _)) = self.router.take_if(|_| router_ended) {
+        let router_ended = self.router.is_some_and(|(_, until, _)| until <= now);
+        if let Some((address, _, preference)) = self.router.take_if(|_| router_ended) {
             self.tell(HostEvent::DefaultRouter {
                 address,
                 lifetime: Duration::ZERO,
+                preference,
             });
         }
         let gone: Vec<Ipv6Addr> = self
@@ -75,24 +84,109 @@ impl Learnt {
         }
         self.recursive_dns.retain(|(_, until)| !ended(*until));
         self.tell_dns();
+        let before = self.search.len();
+        self.search.retain(|(_, until)| !ended(*until));
+        if self.search.len() != before {
+            self.tell_search();
+        }
+        let gone: Vec<Ipv6Net> = self
+            .routes
+            .extract_if(.., |(_, until)| ended(*until))
+            .map(|(prefix, _)| prefix)
+            .collect();
+        for prefix in gone {
+            self.tell(HostEvent::RouteGone { prefix });
+        }
         router_ended
     }
 
     /// RFC 4861 6.3.4: the router of the latest advertisement is used; only news is told.
-    pub(super) fn router(&mut self, address: Ipv6Addr, seconds: u16, now: Instant) {
+    pub(super) fn router(
+        &mut self,
+        address: Ipv6Addr,
+        (seconds, preference): (u16, Preference),
+        now: Instant,
+    ) {
         let lifetime = Duration::from_secs(u64::from(seconds));
-        let known = self.router.map(|(address, _)| address);
+        let known = self.router.map(|(address, _, old)| (address, old));
+        let told = HostEvent::DefaultRouter {
+            address,
+            lifetime,
+            preference,
+        };
         if seconds == 0 {
-            if known == Some(address) {
+            if known.is_some_and(|(known, _)| known == address) {
                 self.router = None;
-                self.tell(HostEvent::DefaultRouter { address, lifetime });
+                self.tell(told);
             }
             return;
         }
-        self.router = Some((address, now + lifetime));
-        if known != Some(address) {
-            self.tell(HostEvent::DefaultRouter { address, lifetime });
+        self.router = Some((address, now + lifetime, preference));
+        if known != Some((address, preference)) {
+            self.tell(told);
         }
+    }
+
+    /// RFC 4191 3.1: a route of a reserved preference is ignored.
+    pub(super) fn route(&mut self, route: &RouteInformation, router: Ipv6Addr, now: Instant) {
+        let Some(preference) = route.preference else {
+            return;
+        };
+        let prefix = route.prefix;
+        let at = self.routes.iter().position(|(known, _)| *known == prefix);
+        match at {
+            Some(at) if route.lifetime == 0 => {
+                self.routes.remove(at);
+                self.tell(HostEvent::RouteGone { prefix });
+            }
+            Some(at) => {
+                if let Some((_, known)) = self.routes.get_mut(at) {
+                    *known = until(route.lifetime, now);
+                }
+            }
+            None if route.lifetime > 0 && self.routes.len() < MAX_ROUTES => {
+                self.routes.push((prefix, until(route.lifetime, now)));
+                self.tell(HostEvent::Route {
+                    prefix,
+                    router,
+                    preference,
+                });
+            }
+            None => {}
+        }
+    }
+
+    /// RFC 8106 5.3.1.
+    pub(super) fn search(&mut self, lifetime: u32, domains: Vec<Domain>, now: Instant) {
+        let mut news = false;
+        for domain in domains {
+            let at = self.search.iter().position(|(known, _)| *known == domain);
+            match at {
+                Some(at) if lifetime == 0 => {
+                    self.search.remove(at);
+                    news = true;
+                }
+                Some(at) => {
+                    if let Some((_, known)) = self.search.get_mut(at) {
+                        *known = until(lifetime, now);
+                    }
+                }
+                None if lifetime > 0 && self.search.len() < MAX_SEARCH => {
+                    self.search.push((domain, until(lifetime, now)));
+                    news = true;
+                }
+                None => {}
+            }
+        }
+        if news {
+            self.tell_search();
+        }
+    }
+
+    fn tell_search(&mut self) {
+        let domains = self.search.iter().map(|(domain, _)| domain.clone());
+        let domains = domains.collect();
+        self.tell(HostEvent::Search(domains));
     }
 
     /// RFC 4862 5.5.3.

@@ -19,7 +19,8 @@ use ipnet::Ipv6Net;
 use crate::address::{self, ALL_DHCP_SERVERS};
 use crate::backoff::Backoff;
 use crate::dhcp6::{self, client::Client};
-use crate::nd::{self, Message, NdOption, RouterAdvertisement};
+use crate::domain::Domain;
+use crate::nd::{self, Message, NdOption, Preference, RouterAdvertisement};
 use crate::packet::{self, MAX_QUEUED};
 use crate::{Error, Handled};
 
@@ -50,11 +51,29 @@ pub enum HostEvent {
         address: Ipv6Addr,
         /// How long it may be used without another advertisement.
         lifetime: Duration,
+        /// How it stands against other default routers.
+        preference: Preference,
     },
     /// The MTU of the link.
     Mtu(u32),
     /// The resolvers, all of them each time; an empty list takes the earlier ones back.
     Dns(Vec<Ipv6Addr>),
+    /// The search domains, in the same way.
+    Search(Vec<Domain>),
+    /// A route through the router, beside or instead of the default route.
+    Route {
+        /// Where it goes.
+        prefix: Ipv6Net,
+        /// The router's link-local address.
+        router: Ipv6Addr,
+        /// How it stands against other routes to the same prefix.
+        preference: Preference,
+    },
+    /// A route that is not any more.
+    RouteGone {
+        /// Where it went.
+        prefix: Ipv6Net,
+    },
 }
 
 /// Counters of a host.
@@ -264,8 +283,8 @@ impl Host {
             self.stats.other_routers += 1;
         }
         let had_router = self.learnt.has_router();
-        self.learnt
-            .router(source, advertisement.router_lifetime, now);
+        let told = (advertisement.router_lifetime, advertisement.preference);
+        self.learnt.router(source, told, now);
         if self.learnt.has_router() {
             self.solicit = None;
         } else if had_router {
@@ -278,6 +297,10 @@ impl Host {
                 NdOption::Mtu(mtu) => self.learnt.mtu(mtu),
                 NdOption::RecursiveDns { lifetime, servers } => {
                     self.learnt.recursive_dns(lifetime, servers, now);
+                }
+                NdOption::Route(route) => self.learnt.route(&route, source, now),
+                NdOption::SearchList { lifetime, names } => {
+                    self.learnt.search(lifetime, nd::search_domains(names), now);
                 }
                 NdOption::SourceLinkLayerAddress | NdOption::Other(_) => {}
             }

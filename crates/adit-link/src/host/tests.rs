@@ -121,6 +121,7 @@ fn takes_an_advertisement() {
             HostEvent::DefaultRouter {
                 address: ip(ROUTER),
                 lifetime: 9000 * SECOND,
+                preference: Preference::Medium,
             },
             HostEvent::Address {
                 address: ip(ADDRESS),
@@ -187,7 +188,11 @@ fn a_prefix_for_ever_has_no_deadline() {
     let lifetime = Duration::ZERO;
     assert_eq!(
         bench.events(),
-        [HostEvent::DefaultRouter { address, lifetime }]
+        [HostEvent::DefaultRouter {
+            address,
+            lifetime,
+            preference: Preference::Medium,
+        }]
     );
     assert_eq!(bench.host.addresses().count(), 1);
     // And the search for a router starts again.
@@ -203,7 +208,11 @@ fn a_router_that_goes_is_told_of() {
     let lifetime = Duration::ZERO;
     assert_eq!(
         bench.advertised(0, 0, &[]),
-        [HostEvent::DefaultRouter { address, lifetime }]
+        [HostEvent::DefaultRouter {
+            address,
+            lifetime,
+            preference: Preference::Medium,
+        }]
     );
     assert_eq!(bench.advertised(0, 0, &[]), []);
     assert_eq!(bench.wait(), 4 * SECOND);
@@ -371,6 +380,7 @@ fn all_that_a_host_needs() -> [HostEvent; 4] {
         HostEvent::DefaultRouter {
             address: ip(ROUTER),
             lifetime: 9000 * SECOND,
+            preference: Preference::Medium,
         },
         HostEvent::Address {
             address: ip(ADDRESS),
@@ -433,4 +443,78 @@ proptest::proptest! {
         }
         proptest::prop_assert!(bench.host.addresses().count() <= 8);
     }
+}
+
+/// A Route Information option with the flags byte as it stands.
+fn route(length: u8, flags: u8, lifetime: u32, prefix: &[u8]) -> Vec<u8> {
+    let mut option = vec![24, 1 + (prefix.len() / 8) as u8, length, flags];
+    option.extend(lifetime.to_be_bytes());
+    option.extend(prefix);
+    option
+}
+
+#[test]
+fn routes_come_and_go_and_reserved_preferences_are_ignored() {
+    let mut bench = Bench::new();
+    let prefix: Ipv6Net = "2001:db8:aa::/48".parse().unwrap();
+    let eight = [0x20, 1, 0x0d, 0xb8, 0, 0xaa, 0xff, 0xff];
+    let router = ip(ROUTER);
+    assert_eq!(
+        bench.advertised(0, 0, &[route(48, 0x08, 600, &eight)]),
+        [HostEvent::Route {
+            prefix,
+            router,
+            preference: Preference::High,
+        }]
+    );
+    assert_eq!(bench.advertised(0, 0, &[route(48, 0x08, 700, &eight)]), []);
+    assert_eq!(bench.advertised(0, 0, &[route(47, 0x10, 600, &eight)]), []);
+    assert_eq!(
+        bench.advertised(0, 0, &[route(48, 0x08, 0, &eight)]),
+        [HostEvent::RouteGone { prefix }]
+    );
+    let all: Ipv6Net = "::/0".parse().unwrap();
+    let events = bench.advertised(0, 0, &[route(0, 0x18, 60, &[])]);
+    let low = HostEvent::Route {
+        prefix: all,
+        router,
+        preference: Preference::Low,
+    };
+    assert_eq!(events, [low]);
+    bench.sent();
+    while bench.events().is_empty() {
+        bench.wait();
+    }
+    assert!(bench.host.poll_timeout().is_some());
+}
+
+#[test]
+fn search_domains_come_and_go() {
+    let mut bench = Bench::new();
+    let list = |lifetime: u32, names: &[u8]| {
+        let mut option = vec![31, 1 + (names.len() / 8) as u8, 0, 0];
+        option.extend(lifetime.to_be_bytes());
+        option.extend(names);
+        option
+    };
+    let names = b"\x04corp\x07example\x03org\0\x03lab\0\0\0\0\0\0\0\0\0\0";
+    assert_eq!(names.len() % 8, 0);
+    let domains = ["corp.example.org", "lab"].map(|name| name.parse().unwrap());
+    assert_eq!(
+        bench.advertised(0, 0, &[list(600, names)]),
+        [HostEvent::Search(domains.to_vec())]
+    );
+    assert_eq!(bench.advertised(0, 0, &[list(600, names)]), []);
+    assert_eq!(
+        bench.advertised(0, 0, &[list(0, b"\x03lab\0\0\0\0")]),
+        [HostEvent::Search(domains[..1].to_vec())]
+    );
+    // A name that is cut off ends the list; what stood before it is taken.
+    assert_eq!(
+        bench.advertised(0, 0, &[list(600, b"\x01a\0\x3fabcd")]),
+        [HostEvent::Search(vec![
+            domains[0].clone(),
+            "a".parse().unwrap()
+        ])]
+    );
 }

@@ -1,5 +1,5 @@
-//! Neighbour discovery messages: RFC 4861 4, with the checks of 6.1, 7.1 and 8.1, the RDNSS option
-//! of RFC 8106 5.1, and RFC 6980 (no fragments).
+//! Neighbour discovery messages: RFC 4861 4, with the checks of 6.1, 7.1 and 8.1, router preferences
+//! and routes (RFC 4191), resolvers and search lists (RFC 8106 5), and RFC 6980 (no fragments).
 //!
 //! A message is checked as a whole when it is read. Nothing here ever writes a link-layer address
 //! option: a PPP link has no such addresses, and Windows 11 refuses messages that claim one.
@@ -17,8 +17,12 @@ use adit_wire::ip::IpHeader;
 use crate::error::Error;
 use crate::packet;
 
-pub use options::{NdOption, Options, PrefixInformation};
-pub use write::{Advertised, neighbor_advertisement, router_advertisement, router_solicitation};
+pub(crate) use options::search_domains;
+pub use options::{NdOption, Options, PrefixInformation, RouteInformation};
+pub use write::{
+    Advertised, MAX_ROUTES, MAX_SEARCH_BYTES, neighbor_advertisement, router_advertisement,
+    router_solicitation,
+};
 pub(crate) use write::{MAX_DNS, answer_solicitation};
 
 pub(crate) const ROUTER_SOLICITATION: u8 = 133;
@@ -76,10 +80,45 @@ pub struct RouterAdvertisement<'a> {
     pub managed: bool,
     /// The O flag: other configuration by DHCPv6.
     pub other: bool,
+    /// How it stands against other default routers; the reserved value is `Medium` (RFC 4191
+    /// 2.2).
+    pub preference: Preference,
     /// Seconds for which the router is a default router; 0: it is none.
     pub router_lifetime: u16,
     /// Its options.
     pub options: Options<'a>,
+}
+
+/// How a router or a route stands against others (RFC 4191 2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Preference {
+    /// Behind the others.
+    Low,
+    /// As any other.
+    #[default]
+    Medium,
+    /// Before the others.
+    High,
+}
+
+impl Preference {
+    /// The two bits of a flags byte that hold it; `None` for the reserved value.
+    fn of_flags(flags: u8) -> Option<Self> {
+        match (flags >> 3) & 3 {
+            0 => Some(Self::Medium),
+            1 => Some(Self::High),
+            3 => Some(Self::Low),
+            _ => None,
+        }
+    }
+
+    fn flags(self) -> u8 {
+        match self {
+            Self::Medium => 0,
+            Self::High => 1 << 3,
+            Self::Low => 3 << 3,
+        }
+    }
 }
 
 /// Whether an ICMPv6 type is a neighbour discovery message.
@@ -153,6 +192,7 @@ fn router_advertisement_of(mut reader: Reader<'_>, source: Ipv6Addr) -> Result<M
         hop_limit,
         managed: flags & 0x80 != 0,
         other: flags & 0x40 != 0,
+        preference: Preference::of_flags(flags).unwrap_or_default(),
         router_lifetime,
         options: Options::parse(reader.rest())?,
     }))

@@ -1,15 +1,23 @@
-//! Neighbour discovery options (RFC 4861 4.6, RFC 8106 5.1).
+//! Neighbour discovery options (RFC 4861 4.6, RFC 4191 2.3, RFC 8106 5).
 
 use std::net::Ipv6Addr;
 
 use adit_wire::{Reader, Truncated};
+use ipnet::Ipv6Net;
 
+use super::Preference;
+use crate::domain::Domain;
 use crate::error::Error;
 
 const SOURCE_LINK_LAYER_ADDRESS: u8 = 1;
 pub(super) const PREFIX_INFORMATION: u8 = 3;
 pub(super) const MTU: u8 = 5;
+pub(super) const ROUTE_INFORMATION: u8 = 24;
 pub(super) const RDNSS: u8 = 25;
+pub(super) const DNSSL: u8 = 31;
+
+/// The most search domains of one option that are looked at.
+const MAX_SEARCH: usize = 32;
 
 /// A Prefix Information option (RFC 4861 4.6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +52,44 @@ pub enum NdOption<'a> {
         /// Their addresses.
         servers: &'a [[u8; 16]],
     },
+    /// Route information (RFC 4191 2.3).
+    Route(RouteInformation),
+    /// DNS search list (RFC 8106 5.2).
+    SearchList {
+        /// Seconds for which it may be used; 0 ends its use.
+        lifetime: u32,
+        /// The names, zero-padded.
+        names: &'a [u8],
+    },
     /// Anything else; the type.
     Other(u8),
+}
+
+/// A Route Information option (RFC 4191 2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteInformation {
+    /// Where the route goes; bits behind its length are zero.
+    pub prefix: Ipv6Net,
+    /// How it stands against routes of other routers; `None` is the reserved value, which makes
+    /// the option one to ignore.
+    pub preference: Option<Preference>,
+    /// Seconds for which it may be used; 0 ends its use, all ones is for ever.
+    pub lifetime: u32,
+}
+
+/// The domains of a search list that can be read, in their order (RFC 8106 5.2).
+pub(crate) fn search_domains(names: &[u8]) -> Vec<Domain> {
+    let mut reader = Reader::new(names);
+    let mut domains = Vec::new();
+    while domains.len() < MAX_SEARCH && !reader.is_empty() {
+        match Domain::read(&mut reader) {
+            Some(Some(domain)) => domains.push(domain),
+            // Padding.
+            Some(None) => {}
+            None => break,
+        }
+    }
+    domains
 }
 
 /// The options of a message: all of them have been checked.
@@ -124,6 +168,40 @@ fn read<'a>(kind: u8, body: &mut Reader<'a>) -> Result<NdOption<'a>, Truncated> 
             ahead.array::<16>()?;
             let (servers, _) = body.rest().as_chunks::<16>();
             NdOption::RecursiveDns { lifetime, servers }
+        }
+        ROUTE_INFORMATION => {
+            let length = body.u8()?;
+            let flags = body.u8()?;
+            let lifetime = body.u32()?;
+            let mut address = [0; 16];
+            let given = body.rest();
+            let needed = usize::from(length).div_ceil(8);
+            for (byte, given) in address.iter_mut().zip(given) {
+                *byte = *given;
+            }
+            let prefix = Ipv6Net::new(address.into(), length).map_err(|_| Truncated {
+                needed,
+                left: given.len(),
+            })?;
+            if given.len() < needed {
+                return Err(Truncated {
+                    needed,
+                    left: given.len(),
+                });
+            }
+            NdOption::Route(RouteInformation {
+                prefix: prefix.trunc(),
+                preference: Preference::of_flags(flags),
+                lifetime,
+            })
+        }
+        DNSSL => {
+            body.u16()?;
+            let lifetime = body.u32()?;
+            NdOption::SearchList {
+                lifetime,
+                names: body.rest(),
+            }
         }
         other => NdOption::Other(other),
     })

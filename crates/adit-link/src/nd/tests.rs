@@ -1,3 +1,5 @@
+use ipnet::Ipv6Net;
+
 use super::*;
 use crate::testing::{CLIENT, header, icmpv6, ip, ipv6, neighbor_solicitation, solicitation};
 
@@ -191,4 +193,96 @@ fn other_icmp_is_no_neighbour_discovery() {
     assert_eq!(error(&packet), Error::Kind(128));
     let packet = ipv6(CLIENT, "fe80::1", 17, 255, &[0; 8]);
     assert_eq!(error(&packet), Error::Kind(0));
+}
+
+fn only_option(bytes: &[u8]) -> Result<Vec<NdOption<'_>>, Error> {
+    Ok(Options::parse(bytes)?.iter().collect())
+}
+
+#[test]
+fn route_information_of_every_length() {
+    let host = [1_u8; 16];
+    for (length, halves, ok) in [
+        (0, 0, true),
+        (1, 0, false),
+        (64, 1, true),
+        (65, 1, false),
+        (128, 2, true),
+        (129, 2, false),
+        (255, 2, false),
+    ] {
+        let mut option = vec![24, 1 + halves, length, 0, 0, 0, 0, 9];
+        option.extend(&host[..8 * usize::from(halves)]);
+        let read = only_option(&option);
+        if ok {
+            let net = Ipv6Net::new(host.into(), length).unwrap().trunc();
+            let expected = NdOption::Route(RouteInformation {
+                prefix: net,
+                preference: Some(Preference::Medium),
+                lifetime: 9,
+            });
+            assert_eq!(read, Ok(vec![expected]), "/{length}");
+        } else {
+            assert_eq!(read, Err(Error::OptionLength(24)), "/{length}");
+        }
+    }
+}
+
+#[test]
+fn an_advertisement_of_everything_byte_for_byte() {
+    let search = ["corp.example.org".parse().unwrap()];
+    let routes = ["2001:db8:aa::/48", "::/0", "2001:db8::1/128"].map(|net| net.parse().unwrap());
+    let advertised = Advertised {
+        managed: true,
+        other_config: true,
+        preference: Preference::High,
+        router_lifetime: 0,
+        prefix: None,
+        valid: 0,
+        preferred: 0,
+        mtu: 1280,
+        dns: &[],
+        search: &search,
+        dns_lifetime: 600,
+        routes: &routes,
+        route_lifetime: 1200,
+    };
+    let packet = router_advertisement(ip("fe80::1"), ip("ff02::1"), &advertised);
+    let expected = "40c8000000000000000000000501000000000500\
+        18023008000004b020010db800aa0000\
+        18010008000004b0\
+        18038008000004b020010db8000000000000000000000001\
+        1f04000000000258\
+        04636f7270076578616d706c65036f7267000000000000000000";
+    let body = hex::encode(&packet[44..]);
+    assert_eq!(body.trim_end_matches('0'), expected.trim_end_matches('0'));
+    assert_eq!(packet.len() % 8, 0);
+    assert!(Message::parse(&packet, &header(&packet)).is_ok());
+}
+
+#[test]
+fn the_largest_advertisement_fits_the_smallest_link() {
+    let dns = vec![ip("2001:db8::53"); 100];
+    let search: Vec<_> = (0..100)
+        .map(|number| format!("number-{number}.example.org").parse().unwrap())
+        .collect();
+    let routes = vec!["2001:db8::1/128".parse().unwrap(); 100];
+    let advertised = Advertised {
+        managed: false,
+        other_config: true,
+        preference: Preference::Low,
+        router_lifetime: 1800,
+        prefix: Some("2001:db8::/64".parse().unwrap()),
+        valid: 1,
+        preferred: 1,
+        mtu: 1280,
+        dns: &dns,
+        search: &search,
+        dns_lifetime: 1,
+        routes: &routes,
+        route_lifetime: 1,
+    };
+    let packet = router_advertisement(ip("fe80::1"), ip("ff02::1"), &advertised);
+    assert!(packet.len() <= 1280, "{}", packet.len());
+    assert!(Message::parse(&packet, &header(&packet)).is_ok());
 }

@@ -107,14 +107,20 @@ pub(super) fn packet(
     let valid = alive(config.valid_lifetime);
     let router_lifetime = alive(config.router_lifetime).min(u32::from(u16::MAX));
     let advertised = Advertised {
+        // Whoever cannot form an address gets one by DHCPv6.
+        managed: autoconfigured.is_none(),
         other_config: config.other_config,
+        preference: config.preference,
         router_lifetime: u16::try_from(router_lifetime).unwrap_or(u16::MAX),
         prefix: autoconfigured,
         valid,
         preferred: alive(config.preferred_lifetime).min(valid),
         mtu: u32::from(config.mtu),
         dns: &config.dns,
+        search: &config.search,
         dns_lifetime: alive(config.valid_lifetime),
+        routes: &config.routes,
+        route_lifetime: alive(config.valid_lifetime),
     };
     nd::router_advertisement(source, destination, &advertised)
 }

@@ -1,9 +1,10 @@
-//! The server's side of one session's IPv6 link: router (RFC 4861 6.2), neighbour (7.2) and
-//! stateless DHCPv6 server (RFC 8415 18.3).
+//! The server's side of one session's IPv6 link: router (RFC 4861 6.2, RFC 4191), neighbour (7.2)
+//! and DHCPv6 server (RFC 8415 18.3).
 //!
 //! It never forwards what belongs to the link, and never answers for an address of the client.
 
 mod advertise;
+mod dhcp;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -16,10 +17,12 @@ use adit_crypto::Rng;
 use adit_wire::ip::{IpHeader, protocol};
 use ipnet::Ipv6Net;
 
+use crate::Error;
 use crate::address::{self, ALL_DHCP_SERVERS, ALL_NODES};
-use crate::nd::{self, Message};
+use crate::dhcp6::server::Server;
+use crate::domain::Domain;
+use crate::nd::{self, Message, Preference};
 use crate::packet::{self, MAX_QUEUED};
-use crate::{Error, dhcp6};
 
 pub use crate::Handled;
 use advertise::Schedule;
@@ -32,6 +35,12 @@ pub struct RouterConfig {
     pub mtu: u16,
     /// Resolvers for RDNSS and DHCPv6; the first 16 are used.
     pub dns: Vec<Ipv6Addr>,
+    /// Search domains for DNSSL and DHCPv6; as many as fit [`nd::MAX_SEARCH_BYTES`] are used.
+    pub search: Vec<Domain>,
+    /// How the router and its routes stand against others (RFC 4191).
+    pub preference: Preference,
+    /// Routes to be told one by one, for a split tunnel; the first [`nd::MAX_ROUTES`] are used.
+    pub routes: Vec<Ipv6Net>,
     /// How long one advertisement makes the server the default router: at most 65,535 seconds;
     /// zero makes it none. Advertisements are repeated after a third of the shorter of this and
     /// the preferred lifetime, with jitter.
@@ -49,6 +58,9 @@ impl Default for RouterConfig {
         Self {
             mtu: 1280,
             dns: Vec::new(),
+            search: Vec::new(),
+            preference: Preference::default(),
+            routes: Vec::new(),
             router_lifetime: Duration::from_secs(9_000),
             valid_lifetime: Duration::from_secs(86_400),
             preferred_lifetime: Duration::from_secs(43_200),
@@ -57,25 +69,39 @@ impl Default for RouterConfig {
     }
 }
 
+/// What a router wants of its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouterEvent {
+    /// The client asks for a delegated prefix: answer with [`Router::set_delegation`].
+    DelegationWanted,
+    /// The client uses its delegated prefix from now on: route it. Told on every kind of grant.
+    Delegated(Ipv6Net),
+    /// The client uses it no more: it gave it back, or did not renew it in time.
+    DelegationEnded(Ipv6Net),
+}
+
 /// The router on one session's link.
 ///
 /// Make it when IPv6CP opens and take the first advertisement from
 /// [`poll_transmit`](Self::poll_transmit) at once. Show it every IPv6 packet of the client, or at
 /// least those for the link, with [`handle_packet`](Self::handle_packet), call
 /// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) says, and
-/// after each call take packets until `poll_transmit` gives `None`.
+/// after each call take packets and events until `poll_transmit` and `poll_event` give `None`.
 #[derive(Clone, Debug)]
 pub struct Router {
     config: RouterConfig,
     prefix: Ipv6Net,
-    interface_id: u64,
     link_local: Ipv6Addr,
     peer_link_local: Ipv6Addr,
     /// The server's address with a global scope, if it is to be answered for.
     global: Option<Ipv6Addr>,
     /// `None` once withdrawn.
     schedule: Option<Schedule>,
+    dhcp: Server,
+    /// A DHCPv6 message whose answer waits for the delegation, with its sender.
+    asking: Option<(Ipv6Addr, Vec<u8>)>,
     transmits: VecDeque<Vec<u8>>,
+    events: VecDeque<RouterEvent>,
     stats: RouterStats,
 }
 
@@ -94,12 +120,14 @@ impl Router {
         let mut router = Self {
             config,
             prefix: prefix.trunc(),
-            interface_id: local_interface_id,
             link_local: address::link_local(local_interface_id),
             peer_link_local: address::link_local(peer_interface_id),
             global: None,
             schedule: Some(schedule),
+            dhcp: Server::new(local_interface_id),
+            asking: None,
             transmits: VecDeque::new(),
+            events: VecDeque::new(),
             stats: RouterStats::default(),
         };
         router.advertise(ALL_NODES, false);
@@ -162,7 +190,7 @@ impl Router {
         } else if !address::stays_on_link(source, destination) {
             return Ok(Handled::Forward);
         } else {
-            self.link_packet(packet, header, kind, source, destination)
+            self.link_packet(packet, header, kind, (source, destination), now)
         };
         if let Err(error) = done {
             self.stats.count(&error);
@@ -171,21 +199,31 @@ impl Router {
         Ok(Handled::Consumed)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has to be called; `None` once withdrawn.
+    /// When [`handle_timeout`](Self::handle_timeout) has to be called; `None` if it need not be.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.schedule.as_ref().map(Schedule::due)
+        let advertise = self.schedule.as_ref().map(Schedule::due);
+        [advertise, self.dhcp.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// Advertises if that is due.
+    /// Advertises if that is due, and ends a delegation that was not renewed.
     pub fn handle_timeout(&mut self, now: Instant, rng: &mut Rng) {
-        let Some(schedule) = &mut self.schedule else {
-            return;
-        };
-        if now < schedule.due() {
-            return;
+        let before = self.dhcp.delegated();
+        self.dhcp.handle_timeout(now);
+        self.tell_delegation(before);
+        if let Some(schedule) = &mut self.schedule
+            && now >= schedule.due()
+        {
+            schedule.multicast_sent(now, rng);
+            self.advertise(ALL_NODES, false);
         }
-        schedule.multicast_sent(now, rng);
-        self.advertise(ALL_NODES, false);
+    }
+
+    /// The next thing that the owner has to do.
+    pub fn poll_event(&mut self) -> Option<RouterEvent> {
+        self.events.pop_front()
     }
 
     /// The next packet for the client.
@@ -252,8 +290,8 @@ impl Router {
         packet: &[u8],
         header: &IpHeader,
         kind: Option<u8>,
-        source: Ipv6Addr,
-        destination: Ipv6Addr,
+        (source, destination): (Ipv6Addr, Ipv6Addr),
+        now: Instant,
     ) -> Result<(), Error> {
         const ECHO_REQUEST: u8 = 128;
         match (kind, header.protocol) {
@@ -267,36 +305,9 @@ impl Router {
             // multicast to route to it.
             (Some(130..=132 | 143), _) => self.stats.multicast_listener += 1,
             (_, protocol::UDP) if destination == ALL_DHCP_SERVERS && !header.later_fragment => {
-                self.dhcp(packet, header, source)?;
+                self.dhcp(packet, header, source, now)?;
             }
             _ => self.stats.other += 1,
-        }
-        Ok(())
-    }
-
-    fn dhcp(&mut self, packet: &[u8], header: &IpHeader, source: Ipv6Addr) -> Result<(), Error> {
-        let Some(message) = dhcp6::payload_to(packet, header, dhcp6::SERVER_PORT)? else {
-            self.stats.other += 1;
-            return Ok(());
-        };
-        if !source.is_unicast_link_local() {
-            return Err(Error::Source(source));
-        }
-        self.stats.dhcp_messages += 1;
-        let answer = dhcp6::server::answer(message, self.interface_id, &self.config.dns)?;
-        let packet = answer.and_then(|answer| {
-            packet::udp(
-                (self.link_local, dhcp6::SERVER_PORT),
-                (source, dhcp6::CLIENT_PORT),
-                &answer,
-            )
-        });
-        match packet {
-            Some(packet) => {
-                self.stats.dhcp_answers += 1;
-                self.send(packet);
-            }
-            None => self.stats.dhcp_ignored += 1,
         }
         Ok(())
     }

@@ -499,3 +499,56 @@ proptest::proptest! {
         proptest::prop_assert!(bench.sent().len() <= 1);
     }
 }
+
+/// A DHCPv6 message of the client about the prefix association 1.
+fn asks_for_prefix(kind: u8, with_server: bool) -> Vec<u8> {
+    let mut message = vec![kind, 1, 2, 3];
+    message.extend([0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 9]);
+    if with_server {
+        message.extend([0, 2, 0, 12, 0, 3, 0, 27, 0, 0, 0, 0, 0, 0, 0, 1]);
+    }
+    message.extend([0, 25, 0, 12, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    udp(CLIENT, "ff02::1:2", (546, 547), &message)
+}
+
+fn events(bench: &mut Bench) -> Vec<RouterEvent> {
+    std::iter::from_fn(|| bench.router.poll_event()).collect()
+}
+
+#[test]
+fn a_prefix_is_delegated_routed_and_taken_back() {
+    let mut bench = Bench::new();
+    let prefix: Ipv6Net = "2001:db8:ff00::/56".parse().unwrap();
+    for _ in 0..2 {
+        bench.take(&asks_for_prefix(1, false)).unwrap();
+    }
+    assert!(bench.sent().is_empty(), "whether there is one is not known");
+    assert_eq!(events(&mut bench), [RouterEvent::DelegationWanted]);
+    bench.router.set_delegation(Some(prefix), bench.now);
+    let sent = bench.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0][48], 2, "Advertise");
+    assert_eq!(events(&mut bench), []);
+    bench.take(&asks_for_prefix(3, true)).unwrap();
+    assert_eq!(events(&mut bench), [RouterEvent::Delegated(prefix)]);
+    bench.take(&asks_for_prefix(5, true)).unwrap();
+    assert_eq!(events(&mut bench), [], "it is the same prefix still");
+    bench.take(&asks_for_prefix(8, true)).unwrap();
+    assert_eq!(events(&mut bench), [RouterEvent::DelegationEnded(prefix)]);
+    // First granted on a Rebind.
+    bench.take(&asks_for_prefix(6, false)).unwrap();
+    assert_eq!(events(&mut bench), [RouterEvent::Delegated(prefix)]);
+    let ends = bench.now + RouterConfig::default().valid_lifetime;
+    bench.router.withdraw();
+    assert_eq!(bench.router.poll_timeout(), Some(ends));
+    bench.now = ends;
+    bench.router.handle_timeout(ends, &mut bench.rng);
+    assert_eq!(events(&mut bench), [RouterEvent::DelegationEnded(prefix)]);
+}
+
+#[test]
+fn a_link_without_autoconfiguration_says_that_addresses_come_by_dhcp() {
+    let managed = |prefix: &str| Bench::fresh(prefix).sent()[0][45] & 0x80 != 0;
+    assert!(managed("2001:db8:77:5::/80"));
+    assert!(!managed("2001:db8:77:5::/64"));
+}
