@@ -4,7 +4,7 @@
 //! NAT before each client, a host behind the server that echoes UDP of both families, and the
 //! clock. Everything follows from one seed: two runs with the same seed are the same run.
 
-mod host;
+pub mod host;
 mod nat;
 mod network;
 pub mod setup;

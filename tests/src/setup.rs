@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use adit_crypto::{BlockCipher, Group, Hash};
 use adit_ike::{Credentials, Mode, Phase1Proposal, Psk};
+use adit_link::nd::Preference;
 use adit_ppp::{AuthMethod, Secret};
 
 use crate::network::Link;
@@ -41,11 +42,18 @@ pub fn server() -> adit_server::Config {
         ipv4: Some(adit_server::Ipv4Config {
             pool: "10.77.0.0/16".parse().expect("a net"),
             dns: vec![Ipv4Addr::new(10, 77, 0, 1)],
+            domain: None,
+            routes: Vec::new(),
         }),
         ipv6: Some(adit_server::Ipv6Config {
             prefix: "2001:db8:77::/48".parse().expect("a net"),
             client_prefix_length: 64,
             dns: vec!["2001:db8:77::1".parse().expect("an address")],
+            search: Vec::new(),
+            routes: Vec::new(),
+            preference: Preference::High,
+            delegate: None,
+            blocked: false,
         }),
         path_mtu: 1500,
         link_mtu: None,

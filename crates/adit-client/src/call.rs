@@ -221,7 +221,13 @@ impl Call {
             self.tell(match event {
                 HostEvent::Address { address, prefix } => Event::Ipv6Address { address, prefix },
                 HostEvent::AddressExpired { address } => Event::Ipv6AddressExpired { address },
-                HostEvent::DefaultRouter { address, .. } => Event::Ipv6Router { address },
+                HostEvent::DefaultRouter {
+                    address, lifetime, ..
+                } if !lifetime.is_zero() => Event::Ipv6Router { address },
+                HostEvent::DefaultRouter { address, .. } => Event::Ipv6RouterGone { address },
+                HostEvent::Search(domains) => Event::Ipv6Search(domains),
+                HostEvent::Route { prefix, .. } => Event::Ipv6Route { prefix },
+                HostEvent::RouteGone { prefix } => Event::Ipv6RouteGone { prefix },
                 HostEvent::Mtu(mtu) => Event::Mtu(mtu),
                 HostEvent::Dns(dns) => Event::Ipv6Dns(dns),
             });

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use adit_crypto::{EspSuite, Group};
+use adit_link::domain::Domain;
 use adit_ppp::{AuthFailure, AuthMethod, AuthOption, Framing, NcpState};
 use ipnet::Ipv6Net;
 
@@ -86,10 +87,27 @@ pub enum Event {
         /// Its link-local address.
         address: Ipv6Addr,
     },
+    /// It is a default router no more.
+    Ipv6RouterGone {
+        /// Its link-local address.
+        address: Ipv6Addr,
+    },
+    /// A route into the tunnel.
+    Ipv6Route {
+        /// Where it goes.
+        prefix: Ipv6Net,
+    },
+    /// That route is no more.
+    Ipv6RouteGone {
+        /// Where it went.
+        prefix: Ipv6Net,
+    },
     /// The server announced the link's MTU.
     Mtu(u32),
     /// Resolvers for IPv6.
     Ipv6Dns(Vec<Ipv6Addr>),
+    /// Search domains.
+    Ipv6Search(Vec<Domain>),
     /// The connection is over; nothing comes after this.
     Down(DownReason),
 }

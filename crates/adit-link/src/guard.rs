@@ -41,6 +41,8 @@ pub struct Addresses {
     pub ipv4: Option<Ipv4Addr>,
     /// Its IPv6 prefix, if it has one.
     pub ipv6: Option<Ipv6Net>,
+    /// The prefix that was delegated to a router behind it.
+    pub delegated: Option<Ipv6Net>,
     /// The link-local address of its interface identifier.
     pub link_local: Option<Ipv6Addr>,
 }
@@ -51,7 +53,9 @@ impl Addresses {
         match source {
             IpAddr::V4(source) => self.ipv4 == Some(source),
             IpAddr::V6(source) => {
-                self.ipv6.is_some_and(|prefix| prefix.contains(&source))
+                let holds = |prefix: Ipv6Net| prefix.contains(&source);
+                self.ipv6.is_some_and(holds)
+                    || self.delegated.is_some_and(holds)
                     || self.link_local == Some(source)
             }
         }

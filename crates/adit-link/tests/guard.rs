@@ -109,6 +109,7 @@ fn a_client_owns_what_it_was_given() {
     let addresses = Addresses {
         ipv4: Some("10.77.0.2".parse().unwrap()),
         ipv6: Some("2001:db8:77:1::/64".parse().unwrap()),
+        delegated: Some("2001:db8:ff00::/56".parse().unwrap()),
         link_local: Some("fe80::2".parse().unwrap()),
     };
     let owns = |text: &str| addresses.owns(text.parse().unwrap());
@@ -116,6 +117,7 @@ fn a_client_owns_what_it_was_given() {
         "10.77.0.2",
         "2001:db8:77:1::",
         "2001:db8:77:1:ffff::1",
+        "2001:db8:ff00:42::1",
         "fe80::2",
     ] {
         assert!(owns(own), "{own}");

@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use adit_link::domain::Domain;
+use adit_link::nd::Preference;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::Keyring;
@@ -39,8 +41,13 @@ pub struct Config {
 pub struct Ipv4Config {
     /// Clients get addresses from here; its first host address is the server's.
     pub pool: Ipv4Net,
-    /// Resolvers, handed out by IPCP (two at most reach a client).
+    /// Resolvers, handed out by IPCP (two at most reach a client) and DHCPINFORM.
     pub dns: Vec<Ipv4Addr>,
+    /// Domain of the clients, told to those that ask by DHCPINFORM.
+    pub domain: Option<Domain>,
+    /// Where the tunnel leads for clients that do not send everything into it; told to those that
+    /// ask by DHCPINFORM.
+    pub routes: Vec<Ipv4Net>,
 }
 
 /// IPv6 for the clients.
@@ -52,6 +59,27 @@ pub struct Ipv6Config {
     pub client_prefix_length: u8,
     /// Resolvers, handed out by RDNSS and DHCPv6.
     pub dns: Vec<Ipv6Addr>,
+    /// Search domains, handed out by DNSSL and DHCPv6.
+    pub search: Vec<Domain>,
+    /// Where the tunnel leads. If not empty, the server is no default router, and its
+    /// advertisements hold these routes instead (RFC 4191).
+    pub routes: Vec<Ipv6Net>,
+    /// How the server stands against the client's other routers.
+    pub preference: Preference,
+    /// Prefixes for routers behind clients, if there are any.
+    pub delegate: Option<Delegate>,
+    /// Whether everything that a client sends is refused at once: it gets an address and a
+    /// default route, so that nothing of it leaves by another way, and goes nowhere.
+    pub blocked: bool,
+}
+
+/// Prefixes that clients may ask for by DHCPv6 (IA_PD).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delegate {
+    /// They are cut out of this one, which overlaps no other.
+    pub prefix: Ipv6Net,
+    /// Their length.
+    pub length: u8,
 }
 
 /// How much peers can make the server hold. What goes past a limit is refused and counted.

@@ -102,10 +102,16 @@ counters! {
     ip_spoofed,
     /// IP packets from one client to another.
     ip_between_clients,
-    /// IPv6 link packets (ND, DHCPv6) that were refused.
+    /// IPv6 packets from clients that were refused because IPv6 is blocked.
+    ipv6_blocked,
+    /// Packets for the link itself (ND, DHCP) that were refused.
     link_refused,
-    /// IPv6 link packets answered or taken.
+    /// Packets for the link itself that were answered or taken.
     link_consumed,
+    /// DHCPINFORM answered.
+    dhcp4_answers,
+    /// Other messages of DHCP over IPv4, none of which is served.
+    dhcp4_ignored,
     /// IP packets carried from clients.
     ip_in,
     /// IP packets carried to clients.
@@ -147,6 +153,8 @@ pub struct Gauges {
     pub leases_ipv4: usize,
     /// IPv6 prefixes handed out.
     pub leases_ipv6: usize,
+    /// Prefixes leased for delegation.
+    pub delegated: usize,
     /// Routes to sessions, both families.
     pub routes: usize,
 }

@@ -25,6 +25,8 @@ pub struct Dialled {
     pub echoes4: u32,
     /// IPv6 packets that came back from the host.
     pub echoes6: u32,
+    /// The last IP packet that came out of the tunnel.
+    pub last_packet: Vec<u8>,
     /// All events since the last dialling.
     pub events: Vec<Event>,
     /// Why the last connection ended, if it did.
@@ -42,6 +44,7 @@ impl Dialled {
             Event::Ipv6Address { address, .. } => self.ipv6 = Some(*address),
             Event::NoIpv6(_) => self.ipv6 = None,
             Event::Ipv6Router { address } => self.router = Some(*address),
+            Event::Ipv6RouterGone { .. } => self.router = None,
             Event::Mtu(mtu) => self.mtu = Some(*mtu),
             Event::Ipv6Dns(dns) => self.dns6.clone_from(dns),
             Event::Down(reason) => {

@@ -148,7 +148,9 @@ impl World {
                 path.remote.set_ip(Nat::embed(from));
             }
             if let Some(range) = end.client.handle_datagram(path, &mut payload, self.now) {
-                match payload[range].first().map(|byte| byte >> 4) {
+                let packet = &payload[range];
+                end.state.last_packet = packet.to_vec();
+                match packet.first().map(|byte| byte >> 4) {
                     Some(4) => end.state.echoes4 += 1,
                     _ => end.state.echoes6 += 1,
                 }

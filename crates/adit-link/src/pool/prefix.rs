@@ -49,6 +49,13 @@ impl PrefixPool {
         })
     }
 
+    /// The same without a prefix for the server: clients get all of them.
+    pub fn whole(net: Ipv6Net, client_len: u8) -> Result<Self, PrefixLength> {
+        let mut pool = Self::new(net, client_len)?;
+        pool.indices = Indices::new(0, pool.indices.end, []);
+        Ok(pool)
+    }
+
     /// The whole prefix.
     pub fn net(&self) -> Ipv6Net {
         self.net

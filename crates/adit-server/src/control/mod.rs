@@ -8,6 +8,7 @@ mod budget;
 mod group;
 mod half_open;
 mod ike;
+mod link;
 mod native;
 mod peer;
 mod pools;
@@ -145,9 +146,10 @@ impl Server {
         let pools = Pools::new(&config)?;
         let own4 = pools.server_ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
         let own6 = pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let blocked = config.ipv6.as_ref().is_some_and(|ipv6| ipv6.blocked);
         Ok(Self {
             rng: Rng::from_seed(seed),
-            plane: Plane::new(own4, own6),
+            plane: Plane::new(own4, own6, blocked),
             timers: Timers::new(),
             ikes: Slab::new(),
             ike_serial: 0,
@@ -248,6 +250,10 @@ impl Server {
                 if let Some(bytes) = packet.get(range) {
                     self.handle_link_packet(session, bytes, now);
                 }
+            }
+            Inbound::Refused(session, range) => {
+                let packet = packet.get(range).unwrap_or_default().to_vec();
+                self.refuse_packet(session, &packet, now);
             }
             Inbound::Ppp(session, range) => {
                 if let Some(frame) = packet.get(range) {
@@ -354,6 +360,7 @@ impl Server {
             sessions: self.sessions.len(),
             leases_ipv4: self.pools.leased_ipv4(),
             leases_ipv6: self.pools.leased_ipv6(),
+            delegated: self.pools.leased_delegated(),
             routes: self.plane.route_count(),
         }
     }
@@ -361,6 +368,14 @@ impl Server {
     /// The addresses that the server has on its TUN device, with the lengths of pool and prefix.
     pub fn own_addresses(&self) -> Vec<ipnet::IpNet> {
         self.pools.own_addresses()
+    }
+
+    /// What has to be routed to that device besides: the prefixes that clients may be delegated.
+    pub fn own_routes(&self) -> Vec<ipnet::IpNet> {
+        let ipv6 = self.config.ipv6.iter();
+        ipv6.filter_map(|ipv6| ipv6.delegate)
+            .map(|delegate| delegate.prefix.into())
+            .collect()
     }
 
     fn send_ike(&mut self, transmit: Transmit) {

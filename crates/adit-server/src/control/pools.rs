@@ -11,6 +11,7 @@ use crate::config::Config;
 pub(super) struct Pools {
     ipv4: Option<(Ipv4Net, Ipv4Pool)>,
     ipv6: Option<(Ipv6Net, PrefixPool)>,
+    delegated: Option<PrefixPool>,
 }
 
 /// What one session holds.
@@ -18,6 +19,8 @@ pub(super) struct Pools {
 pub(super) struct Lease {
     pub(super) ipv4: Option<Ipv4Addr>,
     pub(super) ipv6: Option<Ipv6Net>,
+    /// For a router behind the client, once it asked.
+    pub(super) delegated: Option<Ipv6Net>,
 }
 
 impl Pools {
@@ -26,7 +29,11 @@ impl Pools {
             let pool = PrefixPool::new(ipv6.prefix, ipv6.client_prefix_length)?;
             Ok((ipv6.prefix, pool))
         });
+        let delegate = config.ipv6.as_ref().and_then(|ipv6| ipv6.delegate);
+        let delegated =
+            delegate.map(|delegate| PrefixPool::whole(delegate.prefix, delegate.length));
         Ok(Self {
+            delegated: delegated.transpose()?,
             ipv4: config
                 .ipv4
                 .as_ref()
@@ -63,7 +70,15 @@ impl Pools {
         (lease, errors)
     }
 
+    /// Takes a prefix for a router behind a client; `None` if none are delegated.
+    pub(super) fn delegate(&mut self) -> Option<Result<Ipv6Net, Exhausted>> {
+        self.delegated.as_mut().map(PrefixPool::allocate)
+    }
+
     pub(super) fn release(&mut self, lease: Lease) {
+        if let (Some(pool), Some(prefix)) = (&mut self.delegated, lease.delegated) {
+            pool.release(prefix);
+        }
         if let (Some((_, pool)), Some(address)) = (&mut self.ipv4, lease.ipv4) {
             pool.release(address);
         }
@@ -78,6 +93,10 @@ impl Pools {
 
     pub(super) fn leased_ipv6(&self) -> usize {
         self.ipv6.as_ref().map_or(0, |(_, pool)| pool.leased())
+    }
+
+    pub(super) fn leased_delegated(&self) -> usize {
+        self.delegated.as_ref().map_or(0, PrefixPool::leased)
     }
 
     pub(super) fn own_addresses(&self) -> Vec<IpNet> {

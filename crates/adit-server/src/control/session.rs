@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adit_l2tp::CallDisconnect;
+use adit_link::Router;
 use adit_link::guard::Addresses;
 use adit_link::mtu;
-use adit_link::{Handled, Router, RouterConfig, address};
 use adit_ppp::{Attempt, CloseReason, Ipv4Network, Ipv6Network, Link, Network, Verdict};
-use adit_wire::ip::{Family, IpHeader};
-use adit_wire::{Channel, PacketBuf, Transmit};
+use adit_wire::Channel;
+use adit_wire::ip::Family;
 use ipnet::Ipv4Net;
 
 use super::pools::Lease;
 use super::{Server, TimerKey};
 use crate::event::{Decision, Event, SessionId};
 use crate::info::SessionInfo;
-use crate::plane::{HEADROOM, Record, SessionKey, TAILROOM};
+use crate::plane::{Record, SessionKey};
 
 /// A PPP session with everything it owns.
 pub(super) struct Session {
@@ -26,8 +26,8 @@ pub(super) struct Session {
     local_session: u16,
     ppp: Link,
     pub(super) router: Option<Router>,
-    lease: Lease,
-    user: Option<String>,
+    pub(super) lease: Lease,
+    pub(super) user: Option<String>,
     /// When it was authenticated.
     connected_at: Option<Instant>,
     /// The largest inner packet that the encapsulation carries.
@@ -138,32 +138,6 @@ impl Server {
         self.drive_session(key, now);
     }
 
-    pub(super) fn handle_link_packet(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        let Some(router) = &mut session.router else {
-            self.plane.stats.ip_not_open += 1;
-            return;
-        };
-        let handled = IpHeader::parse(packet)
-            .map_err(|error| error.to_string())
-            .and_then(|header| {
-                router
-                    .handle_packet(packet, &header, now, &mut self.rng)
-                    .map_err(|error| error.to_string())
-            });
-        match handled {
-            Ok(Handled::Consumed) => self.plane.stats.link_consumed += 1,
-            Ok(Handled::Forward) => self.plane.stats.ip_spoofed += 1,
-            Err(error) => {
-                self.plane.stats.link_refused += 1;
-                tracing::debug!(session = %session.id, error, "IPv6 link packet refused");
-            }
-        }
-        self.drive_session(key, now);
-    }
-
     pub(super) fn session_timeout(&mut self, key: SessionKey, now: Instant) {
         let heard = self.plane.session(key).map(|record| record.heard);
         let Some(session) = self.sessions.get_mut(&key) else {
@@ -188,8 +162,10 @@ impl Server {
                 }
             } else if let Some(event) = session.ppp.poll_event() {
                 self.ppp_event(key, event, now);
+            } else if let Some(event) = session.router.as_mut().and_then(Router::poll_event) {
+                self.router_event(key, event, now);
             } else if let Some(packet) = session.router.as_mut().and_then(Router::poll_transmit) {
-                self.send_own_ipv6(key, &packet, now);
+                self.send_own(key, Family::V6, &packet, now);
             } else {
                 let router = session.router.as_ref().and_then(Router::poll_timeout);
                 let deadline = [session.ppp.poll_timeout(), router]
@@ -199,16 +175,6 @@ impl Server {
                 self.timers.set(TimerKey::Session(key), deadline);
                 return;
             }
-        }
-    }
-
-    fn send_own_ipv6(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
-        let mut buf = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
-        if let Some(path) = self.plane.send_ip(key, &mut buf, Family::V6, now) {
-            self.transmits.push_back(Transmit {
-                path,
-                payload: buf.as_slice().to_vec(),
-            });
         }
     }
 
@@ -259,16 +225,7 @@ impl Server {
                 local_interface_id,
                 peer_interface_id,
             } => self.ipv6_up(key, local_interface_id, peer_interface_id, now),
-            Ppp::Ipv6Down => {
-                session.router = None;
-                if let Some(record) = self.plane.session_mut(key) {
-                    record.ipv6_open = false;
-                    record.addresses.link_local = None;
-                    if let Some(prefix) = record.addresses.ipv6.take() {
-                        self.plane.remove_route6(prefix);
-                    }
-                }
-            }
+            Ppp::Ipv6Down => self.ipv6_down(key),
             Ppp::Ipv4Refused => {
                 tracing::info!(session = %session.id, "the client refuses IPv4; IPv6 goes on");
             }
@@ -383,48 +340,6 @@ impl Server {
         }
     }
 
-    fn ipv6_up(&mut self, key: SessionKey, local_id: u64, peer_id: u64, now: Instant) {
-        let peer = self.outer_peer(key);
-        let (Some(session), Some(config)) = (self.sessions.get_mut(&key), &self.config.ipv6) else {
-            return;
-        };
-        let (Some(prefix), Some(record)) = (session.lease.ipv6, self.plane.session_mut(key)) else {
-            return;
-        };
-        tracing::info!(
-            session = %session.id,
-            user = session.user.as_deref().unwrap_or("-"),
-            peer = %peer,
-            prefix = %prefix,
-            "IPv6 up"
-        );
-        record.ipv6_open = true;
-        record.addresses.ipv6 = Some(prefix);
-        record.addresses.link_local = Some(address::link_local(peer_id));
-        let router = RouterConfig {
-            mtu: record.mtu,
-            dns: config.dns.clone(),
-            ..RouterConfig::default()
-        };
-        let mut router = Router::new(router, prefix, local_id, peer_id, now, &mut self.rng);
-        if let Some(address) = self.pools.server_ipv6() {
-            router.set_server_address(address);
-        }
-        session.router = Some(router);
-        self.plane.add_route6(prefix, key);
-    }
-
-    pub(super) fn withdraw_router(&mut self, key: SessionKey, now: Instant) {
-        if let Some(router) = self
-            .sessions
-            .get_mut(&key)
-            .and_then(|session| session.router.as_mut())
-        {
-            router.withdraw();
-            self.drive_session(key, now);
-        }
-    }
-
     /// Ends a session without a word to the peer and gives back what it held.
     pub(super) fn remove_session(&mut self, key: SessionKey, why: &str, now: Instant) {
         let Some(session) = self.sessions.remove(&key) else {
@@ -467,7 +382,7 @@ impl Server {
         true
     }
 
-    fn outer_peer(&self, key: SessionKey) -> SocketAddr {
+    pub(super) fn outer_peer(&self, key: SessionKey) -> SocketAddr {
         self.plane
             .session(key)
             .and_then(|record| self.plane.path(record.group))
@@ -503,7 +418,10 @@ impl Server {
                 .map(|suite| suite.name())
                 .unwrap_or_default(),
             ipv4: record.addresses.ipv4,
-            ipv6_prefixes: record.addresses.ipv6.into_iter().collect(),
+            ipv6_prefixes: [record.addresses.ipv6, record.addresses.delegated]
+                .into_iter()
+                .flatten()
+                .collect(),
             ipcp: session.ppp.ipcp_state().to_string(),
             ipv6cp: session.ppp.ipv6cp_state().to_string(),
             mtu: record.mtu,

@@ -1,12 +1,13 @@
 //! From the wire to an IP packet: SPI, SA, inner UDP, L2TP, PPP; each step narrows a range.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::time::Instant;
 
 use adit_crypto::EspSuite;
 use adit_esp::OpenError;
 use adit_l2tp::Order;
-use adit_link::guard;
+use adit_link::{dhcp4, guard};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::udp::{self, UdpHeader};
 use adit_wire::{Channel, Path};
@@ -18,8 +19,10 @@ use super::{GroupKey, L2TP_PORT, Plane, SessionKey};
 pub(crate) enum Inbound {
     /// An IP packet of a session, checked and ready for TUN.
     Ip(Range<usize>),
-    /// An IPv6 packet for the link itself: ND, DHCPv6.
+    /// A packet for the link itself: ND, DHCPv6, DHCPINFORM.
     Link(SessionKey, Range<usize>),
+    /// A packet of a session that its sender is to hear is refused.
+    Refused(SessionKey, Range<usize>),
     /// A PPP control frame.
     Ppp(SessionKey, Range<usize>),
     /// An L2TP control message, from this port inside the SA.
@@ -220,7 +223,7 @@ impl Plane {
                 return None;
             }
         };
-        if is_for_link(&header, bytes) {
+        if is_for_link(&header, bytes, self.own4) {
             return Some(Inbound::Link(key, range.start..range.start + header.end));
         }
         let to_client = self.route(header.destination).is_some_and(|to| to != key);
@@ -228,6 +231,10 @@ impl Plane {
         if !record.addresses.owns(header.source) {
             self.stats.ip_spoofed += 1;
             return None;
+        }
+        if self.ipv6_blocked && expected == Family::V6 {
+            self.stats.ipv6_blocked += 1;
+            return Some(Inbound::Refused(key, range.start..range.start + header.end));
         }
         // Clients do not reach each other unless a policy says so.
         if to_client {
@@ -248,13 +255,17 @@ impl Plane {
     }
 }
 
-/// Whether an IPv6 packet stays on the link: multicast, link-local, or neighbour discovery, which
-/// is also sent to global addresses and known by its hop limit (RFC 4861 6.1, 7.1).
-fn is_for_link(header: &IpHeader, packet: &[u8]) -> bool {
-    let (std::net::IpAddr::V6(source), std::net::IpAddr::V6(destination)) =
-        (header.source, header.destination)
-    else {
-        return false;
+/// Whether a packet stays on the link. IPv6: multicast, link-local, or neighbour discovery, which
+/// is also sent to global addresses and known by its hop limit (RFC 4861 6.1, 7.1). IPv4: DHCP to
+/// the server or to everybody.
+fn is_for_link(header: &IpHeader, packet: &[u8], own4: Ipv4Addr) -> bool {
+    let (source, destination) = match (header.source, header.destination) {
+        (IpAddr::V6(source), IpAddr::V6(destination)) => (source, destination),
+        (_, IpAddr::V4(destination)) => {
+            return (destination.is_broadcast() || destination == own4)
+                && dhcp4::is_for_server(packet, header);
+        }
+        _ => return false,
     };
     if destination.is_multicast()
         || destination.is_unicast_link_local()

@@ -112,11 +112,13 @@ pub(crate) struct Plane {
     /// Source addresses of the ICMP errors that the server makes.
     own4: Ipv4Addr,
     own6: Ipv6Addr,
+    /// Whether IPv6 packets of clients are refused.
+    ipv6_blocked: bool,
     pub(crate) stats: Stats,
 }
 
 impl Plane {
-    pub(crate) fn new(own4: Ipv4Addr, own6: Ipv6Addr) -> Self {
+    pub(crate) fn new(own4: Ipv4Addr, own6: Ipv6Addr, ipv6_blocked: bool) -> Self {
         Self {
             inbound: HashMap::new(),
             groups: Slab::new(),
@@ -127,6 +129,7 @@ impl Plane {
             worn: Vec::new(),
             own4,
             own6,
+            ipv6_blocked,
             stats: Stats::default(),
         }
     }
@@ -302,7 +305,10 @@ impl Plane {
             if let Some(address) = record.addresses.ipv4 {
                 self.routes4.remove(&Ipv4Net::from(address));
             }
-            if let Some(prefix) = record.addresses.ipv6 {
+            let Addresses {
+                ipv6, delegated, ..
+            } = record.addresses;
+            for prefix in [ipv6, delegated].into_iter().flatten() {
                 self.routes6.remove(&prefix);
             }
         }

@@ -7,6 +7,7 @@ mod document;
 mod files;
 mod inner;
 mod layers;
+mod networks;
 mod outer;
 mod peers;
 mod problem;
@@ -27,7 +28,10 @@ use std::time::Duration;
 
 use adit_crypto::EspSuite;
 use adit_ike::{IdValue, Phase1Proposal};
+use adit_link::domain::Domain;
+use adit_link::nd::Preference;
 use adit_ppp::AuthMethod;
+use adit_server::Delegate;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tracing::Level;
 use zeroize::Zeroizing;
@@ -36,7 +40,7 @@ use document::Document;
 use layers::Environment;
 use settings::Settings;
 
-pub(crate) use inner::{is_ula, prefix_fault};
+pub(crate) use networks::{is_ula, prefix_fault};
 pub(crate) use problem::{ConfigErrors, Problem, ProblemDto, Severity, line_column, render};
 pub(crate) use server::ServerConfigError;
 
@@ -180,6 +184,10 @@ pub(crate) struct Ipv4 {
     pub dns: Vec<Ipv4Addr>,
     /// Whether clients reach the internet under the server's address.
     pub masquerade: bool,
+    /// Domain of the clients.
+    pub domain: Option<Domain>,
+    /// Where the tunnel leads for clients that ask.
+    pub routes: Vec<Ipv4Net>,
 }
 
 /// `[ipv6]`.
@@ -191,6 +199,16 @@ pub(crate) struct Ipv6 {
     pub client_prefix_length: u8,
     /// Resolvers.
     pub dns: Vec<Ipv6Addr>,
+    /// Search domains.
+    pub search: Vec<Domain>,
+    /// Where the tunnel leads; empty: everywhere.
+    pub routes: Vec<Ipv6Net>,
+    /// How the server stands against the clients' other routers.
+    pub preference: Preference,
+    /// Prefixes for routers behind clients.
+    pub delegate: Option<Delegate>,
+    /// Whether what clients send is refused.
+    pub blocked: bool,
 }
 
 /// A secret text, wiped when dropped and hidden in Debug output.
@@ -295,7 +313,7 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
     let listen = outer::listen(settings);
     let ipsec = outer::ipsec(settings, folder);
     let l2tp = outer::l2tp(settings);
-    let (ipv4, ipv6) = inner::networks(settings);
+    let (ipv4, ipv6) = networks::networks(settings);
     let mtu = inner::mtu(settings, ipv6.is_some());
     let ppp = inner::ppp(settings, ipv6.is_some());
     let users_file = folder.join(users_file(settings));

@@ -73,11 +73,18 @@ impl Config {
             ipv4: self.ipv4.as_ref().map(|ipv4| adit_server::Ipv4Config {
                 pool: ipv4.pool,
                 dns: ipv4.dns.clone(),
+                domain: ipv4.domain.clone(),
+                routes: ipv4.routes.clone(),
             }),
             ipv6: self.ipv6.as_ref().map(|ipv6| adit_server::Ipv6Config {
                 prefix: ipv6.prefix,
                 client_prefix_length: ipv6.client_prefix_length,
                 dns: ipv6.dns.clone(),
+                search: ipv6.search.clone(),
+                routes: ipv6.routes.clone(),
+                preference: ipv6.preference,
+                delegate: ipv6.delegate,
+                blocked: ipv6.blocked,
             }),
             path_mtu: PATH_MTU,
             link_mtu: self.mtu,

@@ -10,7 +10,6 @@ use adit_io::tun::Tun;
 use adit_io::udp::UdpSocket;
 use adit_wire::ip::Family;
 use adit_wire::{Channel, Path};
-use ipnet::IpNet;
 
 use super::ServeError;
 use crate::config::Config;
@@ -36,7 +35,10 @@ pub(super) struct Socket {
 }
 
 impl Host {
-    pub(super) async fn set_up(config: &Config, addresses: &[IpNet]) -> Result<Self, ServeError> {
+    pub(super) async fn set_up(
+        config: &Config,
+        server: &adit_server::Server,
+    ) -> Result<Self, ServeError> {
         let listen = &config.listen;
         let mut sockets = Vec::new();
         for address in &listen.addresses {
@@ -58,10 +60,13 @@ impl Host {
             .await
             .map_err(super::system("cannot open netlink"))?;
         accept_own_errors(tun.name());
-        for address in addresses {
-            netlink.add_address(tun.index(), *address).await?;
+        for address in server.own_addresses() {
+            netlink.add_address(tun.index(), address).await?;
         }
         netlink.up(tun.index()).await?;
+        for route in server.own_routes() {
+            netlink.add_route(route, tun.index(), 0).await?;
+        }
         let forwarding = forwarding(config, &netlink).await?;
         let masquerade = match &config.ipv4 {
             Some(ipv4) if ipv4.masquerade => {
@@ -117,7 +122,7 @@ async fn forwarding(config: &Config, netlink: &Netlink) -> Result<Restore, Serve
     let uplink = netlink.default_route(Family::V6).await?;
     let wanted = Forwarding {
         ipv4: config.ipv4.is_some(),
-        ipv6: config.ipv6.is_some(),
+        ipv6: config.ipv6.as_ref().is_some_and(|ipv6| !ipv6.blocked),
         ra_uplink: uplink
             .filter(|route| route.from_advertisement)
             .map(|route| route.interface),

@@ -93,7 +93,7 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         .map_err(|error| system("cannot get randomness")(std::io::Error::other(error)))?;
     let server = adit_server::Server::new(config.server()?, seed, Instant::now())?;
     let listener = admin::listen(&config.admin_socket)?;
-    let host = Host::set_up(config, &server.own_addresses()).await?;
+    let host = Host::set_up(config, &server).await?;
     let mut terminate =
         signal(SignalKind::terminate()).map_err(system("cannot wait for SIGTERM"))?;
     let mut interrupt =

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::*;
 
 mod credentials;
+mod networks;
 mod proposals;
 
 const PSK: &str = "kL9mQ2xT7vB4nR8wZ3cD6fGh";
@@ -295,7 +296,12 @@ fn values_are_checked_where_they_stand() {
             8,
             "dns of [ipv6]",
         ),
-        (with("[ipv6]", "[ipv6]\nmode = \"block\""), 7, 8, "\"off\""),
+        (
+            with("[ipv6]", "[ipv6]\nmode = \"sometimes\""),
+            7,
+            8,
+            "\"block\"",
+        ),
         (
             with(
                 "[ipv6]",

@@ -1,0 +1,230 @@
+//! IP on the link of a session: its router, the answers of DHCP, and refusals.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use adit_link::dhcp4::{self, Dhcp4Config};
+use adit_link::icmp::{self, Unreachable};
+use adit_link::{Handled, Router, RouterConfig, RouterEvent, address};
+use adit_wire::ip::{Family, IpHeader};
+use adit_wire::{PacketBuf, Transmit};
+
+use super::Server;
+use crate::plane::{HEADROOM, SessionKey, TAILROOM};
+
+impl Server {
+    pub(super) fn handle_link_packet(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
+        let handled = match IpHeader::parse(packet) {
+            Err(error) => Err(error.to_string()),
+            Ok(header) if header.family() == Family::V4 => {
+                self.answer_dhcp4(key, packet, &header, now)
+            }
+            Ok(header) => self.show_router(key, packet, &header, now),
+        };
+        match handled {
+            Ok(Handled::Consumed) => self.plane.stats.link_consumed += 1,
+            Ok(Handled::Forward) => self.plane.stats.ip_spoofed += 1,
+            Err(error) => {
+                self.plane.stats.link_refused += 1;
+                if let Some(session) = self.sessions.get(&key) {
+                    tracing::debug!(session = %session.id, error, "packet for the link refused");
+                }
+            }
+        }
+        self.drive_session(key, now);
+    }
+
+    fn show_router(
+        &mut self,
+        key: SessionKey,
+        packet: &[u8],
+        header: &IpHeader,
+        now: Instant,
+    ) -> Result<Handled, String> {
+        let router = self
+            .sessions
+            .get_mut(&key)
+            .and_then(|session| session.router.as_mut())
+            .ok_or("IPv6 is not open")?;
+        router
+            .handle_packet(packet, header, now, &mut self.rng)
+            .map_err(|error| error.to_string())
+    }
+
+    fn answer_dhcp4(
+        &mut self,
+        key: SessionKey,
+        packet: &[u8],
+        header: &IpHeader,
+        now: Instant,
+    ) -> Result<Handled, String> {
+        let client = self
+            .plane
+            .session(key)
+            .and_then(|record| record.addresses.ipv4)
+            .ok_or("IPv4 is not open")?;
+        let (Some(ipv4), Some(server)) = (&self.config.ipv4, self.pools.server_ipv4()) else {
+            return Err("IPv4 is not served".into());
+        };
+        let config = Dhcp4Config {
+            server,
+            dns: ipv4.dns.clone(),
+            domain: ipv4.domain.clone(),
+            routes: ipv4.routes.clone(),
+        };
+        let answer = dhcp4::answer(packet, header, client, &config);
+        match answer.map_err(|error| error.to_string())? {
+            Some(answer) => {
+                self.plane.stats.dhcp4_answers += 1;
+                self.send_own(key, Family::V4, &answer, now);
+            }
+            None => self.plane.stats.dhcp4_ignored += 1,
+        }
+        Ok(Handled::Consumed)
+    }
+
+    /// Tells a client that what it sent goes nowhere (RFC 4443 3.1): by policy, so that it turns
+    /// to the other family at once instead of waiting.
+    pub(super) fn refuse_packet(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
+        let from6 = self.pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let error = icmp::unreachable_because(
+            packet,
+            Unreachable::Prohibited,
+            Ipv4Addr::UNSPECIFIED,
+            from6,
+        );
+        if let Some(error) = error
+            && self.icmp_budget.spend(now)
+        {
+            self.send_own(key, Family::V6, &error, now);
+        }
+    }
+
+    /// Sends a packet that the server itself made.
+    pub(super) fn send_own(
+        &mut self,
+        key: SessionKey,
+        family: Family,
+        packet: &[u8],
+        now: Instant,
+    ) {
+        let mut buf = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
+        if let Some(path) = self.plane.send_ip(key, &mut buf, family, now) {
+            self.transmits.push_back(Transmit {
+                path,
+                payload: buf.as_slice().to_vec(),
+            });
+        }
+    }
+
+    pub(super) fn ipv6_up(&mut self, key: SessionKey, local_id: u64, peer_id: u64, now: Instant) {
+        let peer = self.outer_peer(key);
+        let (Some(session), Some(config)) = (self.sessions.get_mut(&key), &self.config.ipv6) else {
+            return;
+        };
+        let (Some(prefix), Some(record)) = (session.lease.ipv6, self.plane.session_mut(key)) else {
+            return;
+        };
+        tracing::info!(
+            session = %session.id,
+            user = session.user.as_deref().unwrap_or("-"),
+            peer = %peer,
+            prefix = %prefix,
+            "IPv6 up"
+        );
+        record.ipv6_open = true;
+        record.addresses.ipv6 = Some(prefix);
+        record.addresses.link_local = Some(address::link_local(peer_id));
+        let defaults = RouterConfig::default();
+        let router = RouterConfig {
+            mtu: record.mtu,
+            dns: config.dns.clone(),
+            search: config.search.clone(),
+            preference: config.preference,
+            router_lifetime: if config.routes.is_empty() {
+                defaults.router_lifetime
+            } else {
+                Duration::ZERO
+            },
+            routes: config.routes.clone(),
+            ..defaults
+        };
+        let mut router = Router::new(router, prefix, local_id, peer_id, now, &mut self.rng);
+        if let Some(address) = self.pools.server_ipv6() {
+            router.set_server_address(address);
+        }
+        session.router = Some(router);
+        self.plane.add_route6(prefix, key);
+    }
+
+    pub(super) fn ipv6_down(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.router = None;
+        }
+        let Some(record) = self.plane.session_mut(key) else {
+            return;
+        };
+        record.ipv6_open = false;
+        record.addresses.link_local = None;
+        let gone = [
+            record.addresses.ipv6.take(),
+            record.addresses.delegated.take(),
+        ];
+        for prefix in gone.into_iter().flatten() {
+            self.plane.remove_route6(prefix);
+        }
+    }
+
+    pub(super) fn router_event(&mut self, key: SessionKey, event: RouterEvent, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let user = session.user.as_deref().unwrap_or("-");
+        match event {
+            RouterEvent::DelegationWanted => {
+                if session.lease.delegated.is_none() {
+                    match self.pools.delegate() {
+                        Some(Ok(prefix)) => session.lease.delegated = Some(prefix),
+                        Some(Err(error)) => {
+                            self.plane.stats.pool_exhausted += 1;
+                            tracing::warn!(
+                                session = %session.id, user, %error,
+                                "no prefix to delegate: ipv6.delegate is too small"
+                            );
+                        }
+                        None => {}
+                    }
+                }
+                let prefix = session.lease.delegated;
+                if let Some(router) = &mut session.router {
+                    router.set_delegation(prefix, now);
+                }
+            }
+            RouterEvent::Delegated(prefix) => {
+                tracing::info!(session = %session.id, user, %prefix, "prefix delegated");
+                if let Some(record) = self.plane.session_mut(key) {
+                    record.addresses.delegated = Some(prefix);
+                    self.plane.add_route6(prefix, key);
+                }
+            }
+            RouterEvent::DelegationEnded(prefix) => {
+                tracing::info!(session = %session.id, user, %prefix, "delegation ended");
+                if let Some(record) = self.plane.session_mut(key) {
+                    record.addresses.delegated = None;
+                    self.plane.remove_route6(prefix);
+                }
+            }
+        }
+    }
+
+    pub(super) fn withdraw_router(&mut self, key: SessionKey, now: Instant) {
+        if let Some(router) = self
+            .sessions
+            .get_mut(&key)
+            .and_then(|session| session.router.as_mut())
+        {
+            router.withdraw();
+            self.drive_session(key, now);
+        }
+    }
+}

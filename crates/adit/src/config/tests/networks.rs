@@ -1,0 +1,103 @@
+//! `[ipv4]` and `[ipv6]` beside pool, prefix and resolvers.
+
+use adit_link::nd::Preference;
+
+use super::{Folder, problems, with};
+
+#[test]
+fn a_split_tunnel_and_delegation_reach_the_server() {
+    let text = with(
+        "[ipv6]",
+        "routes = [\"10.0.0.0/8\"]\ndomain = \"corp.example.org\"\n[ipv6]\n\
+         routes = [\"2001:db8::/32\"]\nsearch = [\"corp.example.org\", \"lab\"]\n\
+         router-preference = \"low\"\ndelegate = \"2001:db8:78::/48\"\ndelegate-length = 60",
+    );
+    let server = Folder::new().load(&text).unwrap().config.server().unwrap();
+    let ipv4 = server.ipv4.unwrap();
+    assert_eq!(ipv4.routes, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(ipv4.domain.unwrap().as_str(), "corp.example.org");
+    let ipv6 = server.ipv6.unwrap();
+    assert_eq!(ipv6.routes, ["2001:db8::/32".parse().unwrap()]);
+    assert_eq!(ipv6.search.len(), 2);
+    assert_eq!(ipv6.preference, Preference::Low);
+    let delegate = ipv6.delegate.unwrap();
+    assert_eq!(delegate.prefix, "2001:db8:78::/48".parse().unwrap());
+    assert_eq!(delegate.length, 60);
+    assert!(!ipv6.blocked);
+}
+
+#[test]
+fn blocked_ipv6_needs_no_prefix_and_no_resolver() {
+    let text = "[ipsec]\npsk = \"a long key that no dictionary holds\"\n[ipv4]\n\
+                pool = \"10.77.0.0/16\"\ndns = [\"10.77.0.1\"]\n[ipv6]\nmode = \"block\"\n\
+                [users]\nfile = \"users.toml\"\n";
+    let ipv6 = Folder::new()
+        .load(text)
+        .unwrap()
+        .config
+        .server()
+        .unwrap()
+        .ipv6
+        .unwrap();
+    assert!(ipv6.blocked);
+    assert!(ipv6.prefix.network().is_unique_local());
+}
+
+#[test]
+fn what_cannot_work_is_told_with_what_to_write() {
+    let many4: Vec<String> = (0..40).map(|net| format!("\"10.{net}.0.0/24\"")).collect();
+    let many6: Vec<String> = (0..17)
+        .map(|net| format!("\"2001:db8:{net}::/48\""))
+        .collect();
+    let cases = [
+        (
+            "routes = [\"10.0.0.0/8\"]\n[ipv6]".to_owned(),
+            "one family only",
+        ),
+        (
+            "[ipv6]\nroutes = [\"2001:db8::/32\"]".into(),
+            "one family only",
+        ),
+        (
+            format!(
+                "routes = [{}]\n[ipv6]\nroutes = [\"2001:db8::/32\"]",
+                many4.join(",")
+            ),
+            "255 bytes",
+        ),
+        (
+            format!(
+                "routes = [\"10.0.0.0/8\"]\n[ipv6]\nroutes = [{}]",
+                many6.join(",")
+            ),
+            "carries 16",
+        ),
+        (
+            "[ipv6]\nroutes = [\"10.0.0.0/8\"]".into(),
+            "routes of [ipv4]",
+        ),
+        (
+            "[ipv6]\nroutes = [\"2001:db8::1/32\"]".into(),
+            "2001:db8::/32",
+        ),
+        (
+            "[ipv6]\nsearch = [\"no domain\"]".into(),
+            "corp.example.org",
+        ),
+        ("[ipv6]\nrouter-preference = \"best\"".into(), "\"medium\""),
+        (
+            "[ipv6]\ndelegate = \"2001:db8:77:8000::/52\"".into(),
+            "overlaps",
+        ),
+        ("[ipv6]\ndelegate = \"2001:db8:78::/60\"".into(), "smaller"),
+    ];
+    for (text, expected) in cases {
+        let found = problems(Folder::new().load(&with("[ipv6]", &text)));
+        let told = format!("{found:?}");
+        assert!(!found.is_empty(), "{text}");
+        assert!(
+            told.replace("\\\"", "\"").contains(expected),
+            "{text}: {told}"
+        );
+    }
+}
