@@ -7,6 +7,7 @@
 pub mod host;
 mod nat;
 mod network;
+pub mod scene;
 pub mod setup;
 mod world;
 

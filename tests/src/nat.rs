@@ -62,8 +62,13 @@ impl Nat {
         if let Some(public) = self.out.get(&inner) {
             return *public;
         }
-        let public = SocketAddr::new(self.public, self.next_port);
-        self.next_port += 1;
+        // Protocol 50 has no ports: it comes back to whoever sent it last.
+        let public = if inner.port() == 0 {
+            SocketAddr::new(self.public, 0)
+        } else {
+            self.next_port += 1;
+            SocketAddr::new(self.public, self.next_port - 1)
+        };
         self.out.insert(inner, public);
         self.back.insert(public, inner);
         public

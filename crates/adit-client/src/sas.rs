@@ -180,15 +180,25 @@ impl Sas {
     /// Puts inner UDP and ESP around an L2TP message, in place, and gives the way it goes: `path`,
     /// or that of native ESP between the same addresses.
     pub(crate) fn seal(&mut self, packet: &mut PacketBuf, port: u16, path: Path) -> Option<Path> {
-        let known = self.pairs.iter().rposition(|pair| pair.confirmed);
-        let newest = self.pairs.len().checked_sub(1);
-        let pair = self.pairs.get_mut(known.or(newest)?)?;
         let addresses = path
             .local
             .is_ipv6()
             .then(|| (path.local.ip(), path.remote.ip()));
         udp::prepend(packet, port, L2TP_PORT, addresses).ok()?;
-        pair.outbound.seal(packet, protocol::UDP).ok()?;
+        self.seal_any(packet, protocol::UDP, path)
+    }
+
+    /// The same for any payload of ESP.
+    pub(crate) fn seal_any(
+        &mut self,
+        packet: &mut PacketBuf,
+        next_header: u8,
+        path: Path,
+    ) -> Option<Path> {
+        let known = self.pairs.iter().rposition(|pair| pair.confirmed);
+        let newest = self.pairs.len().checked_sub(1);
+        let pair = self.pairs.get_mut(known.or(newest)?)?;
+        pair.outbound.seal(packet, next_header).ok()?;
         Some(if pair.native { path.native_esp() } else { path })
     }
 }

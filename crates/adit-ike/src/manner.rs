@@ -121,6 +121,10 @@ pub struct Manner {
     pub message_ids: MessageIds,
     /// Whether NAT-OA payloads go with ESP in UDP (RFC 3947 section 5.2).
     pub nat_oa: bool,
+    /// What the first reserved byte of these holds; receivers ignore it.
+    pub nat_oa_reserved: u8,
+    /// Whether tunnel mode is asked for where transport mode would be: said, never taken.
+    pub tunnel: bool,
 }
 
 impl Manner {
@@ -150,6 +154,8 @@ impl Manner {
         initial_contact: InitialContact::WithIdentity,
         message_ids: MessageIds::Random,
         nat_oa: true,
+        nat_oa_reserved: 0,
+        tunnel: false,
     };
 
     /// The transforms of phase 1 that can be used, as a configuration lists them.

@@ -86,6 +86,8 @@ pub struct World {
     /// What clients send leaves from and goes to this port while it is set: 0 makes native ESP of
     /// ESP in UDP, 4500 the other way round.
     pub redirect: Option<u16>,
+    /// The port that clients dial from and to: 500, or 4500 for those that start there.
+    pub first_port: u16,
     /// Datagrams for which this is true vanish.
     pub drop_if: Option<Filter>,
 }
@@ -134,6 +136,7 @@ impl World {
             server_nat: config.server_nat,
             capture: None,
             redirect: None,
+            first_port: 500,
             drop_if: None,
         }
     }
@@ -196,9 +199,12 @@ impl World {
             (false, Family::V6) => Self::SERVER_V6.into(),
         };
         let path = Path {
-            channel: Channel::Ike,
-            local: SocketAddr::new(address, 500),
-            remote: SocketAddr::new(server, 500),
+            channel: match self.first_port {
+                4500 => Channel::NatT,
+                _ => Channel::Ike,
+            },
+            local: SocketAddr::new(address, self.first_port),
+            remote: SocketAddr::new(server, self.first_port),
         };
         Client::new(config.clone(), path, self.rng.array(), self.now)
     }
@@ -295,6 +301,12 @@ impl World {
     /// Sends any bytes from a client as an L2TP message inside its SA.
     pub fn send_l2tp(&mut self, id: ClientId, message: &[u8]) {
         self.clients[id.0].client.inject_l2tp(message);
+        self.drain_client(id);
+    }
+
+    /// Sends any bytes from a client as the payload of ESP.
+    pub fn send_esp(&mut self, id: ClientId, payload: &[u8], next_header: u8) {
+        self.clients[id.0].client.inject_esp(payload, next_header);
         self.drain_client(id);
     }
 

@@ -268,6 +268,16 @@ impl Client {
         self.send(PacketBuf::from_slice(HEADROOM, message, TAILROOM));
     }
 
+    /// Sends any bytes as the payload of ESP, likewise.
+    pub fn inject_esp(&mut self, payload: &[u8], next_header: u8) {
+        let mut packet = PacketBuf::from_slice(HEADROOM, payload, TAILROOM);
+        let path = self.ike.path();
+        if let Some(path) = self.sas.seal_any(&mut packet, next_header, path) {
+            let payload = packet.as_slice().to_vec();
+            self.transmits.push_back(Transmit { path, payload });
+        }
+    }
+
     /// Sends any bytes as a PPP frame of the session, likewise.
     pub fn inject_frame(&mut self, frame: &[u8]) {
         let mut packet = PacketBuf::from_slice(HEADROOM, frame, TAILROOM);

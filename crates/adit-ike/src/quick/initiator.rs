@@ -135,6 +135,8 @@ impl IkeSa {
             Some(version) => version.udp_transport(),
             None => MODE_TRANSPORT,
         };
+        // In every dialect tunnel mode is the number before transport mode.
+        let mode = mode - u16::from(self.config.manner.tunnel);
         let spi = quick.inbound_spi.unwrap_or_default();
         let extended = self.offers_extended();
         let only = quick.only;

@@ -339,9 +339,13 @@ impl IkeSa {
             } else {
                 (peer, us)
             };
-            chain
-                .push(version.nat_oa(), &write_nat_oa(initiator))?
-                .push(version.nat_oa(), &write_nat_oa(responder))?;
+            for address in [initiator, responder] {
+                let mut body = write_nat_oa(address);
+                if let Some(reserved) = body.get_mut(1).filter(|_| quick.initiated) {
+                    *reserved = self.config.manner.nat_oa_reserved;
+                }
+                chain.push(version.nat_oa(), &body)?;
+            }
         }
         Ok(())
     }

@@ -217,6 +217,41 @@ impl Server {
         group
     }
 
+    /// A group of another peer becomes this one's: with the SAs of the one that it has for the same
+    /// traffic already, if that was only made anew.
+    pub(super) fn adopt_group(&mut self, peer: PeerKey, group: GroupKey) {
+        let Some(state) = self.groups.get_mut(&group) else {
+            return;
+        };
+        state.peer = peer;
+        let fresh = state.tunnels.is_empty() && state.rekey.is_idle();
+        let remote = state.remote.clone();
+        let known = self.peers.get(peer.0).and_then(|state| {
+            let mut groups = state.groups.iter().copied();
+            groups.find(|key| {
+                let state = self.groups.get(key);
+                state.is_some_and(|state| state.remote == remote)
+            })
+        });
+        match known.filter(|_| fresh) {
+            Some(known) => {
+                self.timers.set(TimerKey::Group(group), None);
+                self.plane.merge_group(group, known);
+                let gone = self.groups.remove(&group);
+                if let (Some(gone), Some(state)) = (gone, self.groups.get_mut(&known)) {
+                    state.spis.extend(gone.spis);
+                    state.empty_since = None;
+                }
+                self.schedule_group(known);
+            }
+            None => {
+                if let Some(state) = self.peers.get_mut(peer.0) {
+                    state.groups.push(group);
+                }
+            }
+        }
+    }
+
     pub(super) fn child_deleted(&mut self, key: IkeKey, outbound_spi: u32, now: Instant) {
         let Some(peer) = self.ikes.get(key.0).and_then(|entry| entry.peer) else {
             return;

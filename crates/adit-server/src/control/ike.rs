@@ -229,8 +229,10 @@ impl Server {
             return;
         }
         if peer.is_none() {
-            if matches!(reason, CloseReason::NegotiationTimeout) {
-                self.plane.stats.ike_half_open_expired += 1;
+            match reason {
+                CloseReason::NegotiationTimeout => self.plane.stats.ike_half_open_expired += 1,
+                CloseReason::BadPublicValue => self.plane.stats.ike_refused += 1,
+                _ => {}
             }
             tracing::debug!(peer = %remote, %reason, "phase 1 ended before it was established");
         } else {

@@ -235,7 +235,16 @@ impl Server {
         } else {
             state.identity.1 = path.remote;
         }
-        self.by_identity.insert(state.identity.clone(), peer);
+        let identity = state.identity.clone();
+        // Its IKE may have spoken from there before, and was taken for somebody else's.
+        if let Some(other) = self.by_identity.insert(identity, peer)
+            && other != peer
+        {
+            self.adopt(peer, other);
+        }
+        let Some(state) = self.peers.get(peer.0) else {
+            return;
+        };
         for ike in state.ikes.iter().chain(&state.replacing.pending()) {
             if let Some(entry) = self.ikes.get_mut(ike.0) {
                 let mut to = path;
@@ -246,6 +255,29 @@ impl Server {
                 }
                 entry.sa.follow_peer(to);
             }
+        }
+    }
+
+    /// Two peers turned out to be the same identity at the same address and port.
+    fn adopt(&mut self, peer: PeerKey, other: PeerKey) {
+        let Some(other_state) = self.peers.try_remove(other.0) else {
+            return;
+        };
+        self.timers.set(TimerKey::Peer(other), None);
+        self.timers.set(TimerKey::Replacing(other), None);
+        if let Some(pending) = other_state.replacing.pending() {
+            self.forget_ike(pending);
+        }
+        for ike in &other_state.ikes {
+            if let Some(entry) = self.ikes.get_mut(ike.0) {
+                entry.peer = Some(peer);
+            }
+        }
+        if let Some(state) = self.peers.get_mut(peer.0) {
+            state.ikes.extend(other_state.ikes);
+        }
+        for group in other_state.groups {
+            self.adopt_group(peer, group);
         }
     }
 

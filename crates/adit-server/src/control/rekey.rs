@@ -56,6 +56,11 @@ impl Rekey {
         [start, settled, retire].into_iter().flatten().min()
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_none() && self.settling.is_none() && self.retired.is_empty()
+    }
+
     /// A pair of SAs came up, whoever started it. Those that a peer replaced are its own to delete.
     /// If we started it, the pairs go that were there then: one that the peer started meanwhile is
     /// in nobody's place, and if each end deleted the other's, none would be left.

@@ -147,6 +147,21 @@ impl Plane {
         self.groups.try_remove(key.0);
     }
 
+    /// The SAs of one group go on as those of another, the newest behind its own.
+    pub(crate) fn merge_group(&mut self, from: GroupKey, into: GroupKey) {
+        let Some(gone) = self.groups.try_remove(from.0) else {
+            return;
+        };
+        for inbound in self.inbound.values_mut() {
+            if inbound.group == from {
+                inbound.group = into;
+            }
+        }
+        if let Some(group) = self.groups.get_mut(into.0) {
+            group.outbound.extend(gone.outbound);
+        }
+    }
+
     pub(crate) fn path(&self, key: GroupKey) -> Option<Path> {
         let group = self.groups.get(key.0)?;
         let native = group.outbound.last().is_some_and(|newest| newest.native);
