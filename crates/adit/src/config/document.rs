@@ -129,10 +129,11 @@ pub(super) fn join(prefix: &str, key: &str) -> String {
 // A PSK may stand under a mistyped key or in the wrong table: whatever sounds like a secret is
 // one, and so is anything in [ipsec] that is not known to be harmless.
 fn is_secret(key: &str, root: &DeTable<'_>) -> bool {
-    const HARMLESS: [&str; 16] = [
+    const HARMLESS: [&str; 17] = [
         "ipsec.ike",
         "ipsec.esp",
         "ipsec.legacy",
+        "ipsec.esn",
         "ipsec.psk.file",
         "ipsec.certificate",
         "ipsec.key.file",

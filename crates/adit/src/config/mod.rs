@@ -117,6 +117,8 @@ pub(crate) struct Ipsec {
     pub esp_lifetime: Duration,
     /// The most bytes under one ESP SA.
     pub esp_lifetime_bytes: Option<u64>,
+    /// Whether extended sequence numbers are taken where a client offers them.
+    pub esn: bool,
     /// Dead peer detection.
     pub dpd: Option<Dpd>,
 }

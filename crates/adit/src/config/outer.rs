@@ -130,6 +130,7 @@ pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Ipsec {
         }
         Ok(bytes)
     });
+    let esn = settings.flag("ipsec.esn", true);
     let idle = settings.duration_or_off("ipsec.dpd.idle", 2 * MINUTE, 5 * SECOND..=HOUR);
     let retry = settings.duration("ipsec.dpd.retry", 15 * SECOND, SECOND..=10 * MINUTE);
     let tries = settings.number("ipsec.dpd.tries", 8, 1..=100);
@@ -141,6 +142,7 @@ pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Ipsec {
         ike_lifetime,
         esp_lifetime,
         esp_lifetime_bytes,
+        esn,
         dpd: idle.map(|idle| Dpd { idle, retry, tries }),
     }
 }

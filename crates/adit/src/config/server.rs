@@ -40,6 +40,11 @@ impl Config {
                 seconds: self.ipsec.esp_lifetime,
                 kilobytes: self.ipsec.esp_lifetime_bytes.map(|bytes| bytes / 1024),
             },
+            extended_sequence: if self.ipsec.esn {
+                adit_ike::ExtendedSequence::Accept
+            } else {
+                adit_ike::ExtendedSequence::Refuse
+            },
             dpd: self.ipsec.dpd.as_ref().map(|dpd| adit_ike::Dpd {
                 idle: dpd.idle,
                 retry: dpd.retry,

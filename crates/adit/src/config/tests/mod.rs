@@ -140,6 +140,7 @@ fn each_key_can_be_set_from_the_environment() {
         ("ADIT__IPV4__DNS", "192.0.2.1, 192.0.2.2"),
         ("ADIT__IPSEC__IKE_LIFETIME", "2h"),
         ("ADIT__IPSEC__LEGACY", "true"),
+        ("ADIT__IPSEC__ESN", "false"),
         ("ADIT__LISTEN__ADDRESSES", "[::1],127.0.0.1"),
         ("ADIT__LIMITS__HALF_OPEN", "77"),
         ("ADIT__MTU", "1280"),
@@ -154,6 +155,7 @@ fn each_key_can_be_set_from_the_environment() {
     assert_eq!(config.ipsec.psk.unwrap().expose(), "fromTheEnvironment42");
     let legacy = proposal::IKE.len() + proposal::IKE_LEGACY.len();
     assert_eq!(config.ipsec.ike.len(), legacy);
+    assert!(!config.ipsec.esn);
     assert_eq!(config.listen.addresses.len(), 2);
     assert!(config.listen.addresses[0].is_ipv6());
     assert_eq!(config.limits.half_open, 77);
