@@ -2,7 +2,8 @@
 
 use adit_wire::{LengthTooLarge, Transmit};
 
-use crate::codec::{DecodeError, FragmentError};
+use crate::authentication::Authentication;
+use crate::codec::{DecodeError, FragmentError, IdValue};
 
 /// Why [`IkeSa::handle_message`](crate::IkeSa::handle_message) did not take a message. None of
 /// these ends the SA.
@@ -23,8 +24,8 @@ pub enum Error {
     /// A message of phase 2 before phase 1 is done.
     #[error("phase 2 before phase 1 is done")]
     Premature,
-    /// An exchange type that is not supported, such as aggressive mode.
-    #[error("exchange type {0} is not supported")]
+    /// An exchange type that is not supported, or not that of this SA's phase 1.
+    #[error("exchange type {0} is not supported here")]
     Exchange(u8),
     /// Out of place in its exchange.
     #[error("out of place: {0}")]
@@ -62,7 +63,7 @@ pub enum RefusalReason {
     /// Not the first message of an exchange.
     #[error("not the first message of an exchange")]
     NotFirst,
-    /// An exchange type that is not supported, such as aggressive mode.
+    /// An exchange type that is not supported, or aggressive mode where no key is for it.
     #[error("exchange type {0} is not supported")]
     Exchange(u8),
     /// A fragment: nothing is kept for cookies that nobody holds.
@@ -73,9 +74,14 @@ pub enum RefusalReason {
     NoProposalChosen {
         /// What the peer offered.
         offered: Vec<String>,
-        /// What the configuration allows.
+        /// What the configuration and the credentials allow.
         allowed: Vec<String>,
+        /// The method that is missing, if nothing else is.
+        missing: Option<Authentication>,
     },
+    /// Aggressive mode in the name of somebody who has no key for it.
+    #[error("aggressive mode in the name of {0}, who has no pre-shared key for it")]
+    UnknownIdentity(IdValue),
     /// The answer cannot be built.
     #[error("the answer cannot be built: {0}")]
     Encode(#[from] LengthTooLarge),

@@ -9,9 +9,11 @@ use adit_crypto::{EspSuite, Group};
 use adit_wire::Path;
 use zeroize::Zeroizing;
 
-use crate::codec::{IdValue, Selector};
+use crate::authentication::Authentication;
+use crate::codec::{IdValue, Selector, notify_name};
 use crate::config::Phase1Proposal;
 use crate::nat::{Nat, NatTVersion};
+use crate::proof::Unproven;
 use crate::vendor::ClientKind;
 
 /// Key material of one ESP SA; wiped when dropped and never shown.
@@ -43,6 +45,11 @@ impl fmt::Debug for Keymat {
 pub struct Phase1 {
     /// The peer's identification.
     pub peer_id: IdValue,
+    /// How the ends proved themselves.
+    pub authentication: Authentication,
+    /// With certificates, the name of the peer in its own: the subject, or a subjectAltName where
+    /// that is empty.
+    pub certificate: Option<String>,
     /// The algorithms.
     pub proposal: Phase1Proposal,
     /// Who is behind a NAT.
@@ -199,8 +206,11 @@ pub enum CloseReason {
     /// The two ends have different pre-shared keys, most likely.
     #[error("authentication failed; most likely the pre-shared keys differ")]
     AuthenticationFailed,
+    /// The peer did not prove itself by its certificate.
+    #[error("the peer did not prove who it is: {0}")]
+    Unproven(Box<Unproven>),
     /// The peer refused phase 1 with this notify message type.
-    #[error("refused by the peer with notify {notify}")]
+    #[error("refused by the peer with notify {notify}, {}", notify_name(*notify))]
     Refused {
         /// The type.
         notify: u16,
@@ -230,11 +240,13 @@ pub enum Event {
     /// The peer says that it has no older SA with us (RFC 2407 4.6.3.3). It means this peer only,
     /// not others behind its address.
     InitialContact,
-    /// A message 5 or 6 that is not authentic, told once. Anyone may have sent it, so the SA waits
-    /// on; but most likely the pre-shared keys differ.
+    /// A message that has to prove who the peer is and does not, told once. Anyone may have sent
+    /// it, so the SA waits on; but most likely the pre-shared keys differ.
     AuthenticationFailing {
         /// Where it came from.
         path: Path,
+        /// The method that was agreed on.
+        authentication: Authentication,
     },
     /// The peer wants a pair of ESP SAs: answer with `accept_child` or `reject_child`.
     ChildRequested {

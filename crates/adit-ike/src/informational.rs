@@ -198,10 +198,34 @@ impl IkeSa {
         }
     }
 
+    /// A notification by [`inform_protected`](Self::inform_protected).
+    pub(crate) fn notify_protected(&mut self, protocol: u8, spi: &[u8], kind: u16, rng: &mut Rng) {
+        let notify = Notify {
+            protocol,
+            spi,
+            kind,
+            data: &[],
+        };
+        // An SPI of at most 16 bytes fits, so there is always a body.
+        if let Ok(body) = notify.write() {
+            self.inform_protected(kind::NOTIFY, &body, rng);
+        }
+    }
+
     /// Sends one payload in an informational exchange of its own, and returns the message. Without
     /// an established SA nothing is sent.
     pub(crate) fn inform(&mut self, kind: u8, body: &[u8], rng: &mut Rng) -> Option<Vec<u8>> {
         self.established.as_ref()?;
+        self.inform_protected(kind, body, rng)
+    }
+
+    /// The same for an SA that the peer has established and we have not.
+    pub(crate) fn inform_protected(
+        &mut self,
+        kind: u8,
+        body: &[u8],
+        rng: &mut Rng,
+    ) -> Option<Vec<u8>> {
         let id = self.fresh_message_id(rng);
         let keys = self.keys.as_ref()?;
         let iv = keys.crypt.phase2_iv(&keys.iv, id);

@@ -17,16 +17,18 @@ pub(crate) struct Skeyid {
     pub(crate) e: Digest,
 }
 
-/// SKEYID for pre-shared keys: prf(psk, Ni_b | Nr_b), and its three children over g^xy and the
-/// cookies.
-pub(crate) fn skeyid(
-    prf: Hash,
-    psk: &[u8],
-    nonces: (&[u8], &[u8]),
-    shared: &[u8],
-    cookies: &[u8; 16],
-) -> Skeyid {
-    let root = prf.hmac(psk, &[nonces.0, nonces.1]);
+/// SKEYID for pre-shared keys (RFC 2409 section 5.4).
+pub(crate) fn of_psk(prf: Hash, psk: &[u8], nonces: (&[u8], &[u8])) -> Digest {
+    prf.hmac(psk, &[nonces.0, nonces.1])
+}
+
+/// SKEYID for signatures (RFC 2409 section 5.1).
+pub(crate) fn of_signature(prf: Hash, nonces: (&[u8], &[u8]), shared: &[u8]) -> Digest {
+    prf.hmac(&[nonces.0, nonces.1].concat(), &[shared])
+}
+
+/// SKEYID with its three children over g^xy and the cookies.
+pub(crate) fn skeyid(prf: Hash, root: Digest, shared: &[u8], cookies: &[u8; 16]) -> Skeyid {
     let d = prf.hmac(&root, &[shared, cookies, &[0]]);
     let a = prf.hmac(&root, &[&d, shared, cookies, &[1]]);
     let e = prf.hmac(&root, &[&a, shared, cookies, &[2]]);

@@ -30,7 +30,7 @@ fn skeyid_and_its_children() {
         (Hash::Sha1, sha1 as fn(&[u8], &[u8]) -> Vec<u8>),
         (Hash::Sha2_256, sha256),
     ] {
-        let keys = skeyid(hash, PSK, (NI, NR), SHARED, &COOKIES);
+        let keys = skeyid(hash, of_psk(hash, PSK, (NI, NR)), SHARED, &COOKIES);
         let root = prf(PSK, &[NI, NR].concat());
         let d = prf(&root, &[SHARED, &COOKIES, &[0]].concat());
         let a = prf(&root, &[&d, SHARED, &COOKIES, &[1]].concat());
@@ -40,6 +40,14 @@ fn skeyid_and_its_children() {
         assert_eq!(keys.a[..], a);
         assert_eq!(keys.e[..], e);
     }
+}
+
+#[test]
+fn skeyid_of_signatures_is_keyed_by_the_nonces() {
+    let root = of_signature(Hash::Sha2_256, (NI, NR), SHARED);
+    assert_eq!(root[..], sha256(&[NI, NR].concat(), SHARED));
+    let root = of_signature(Hash::Sha1, (NI, NR), SHARED);
+    assert_eq!(root[..], sha1(&[NI, NR].concat(), SHARED));
 }
 
 #[test]

@@ -10,13 +10,13 @@ use adit_wire::{Path, Transmit};
 
 use crate::codec::{Delete, FragmentError, Header, IdValue, exchange, kind, parse_header};
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Psk};
 use crate::dpd::Watch;
 use crate::error::{Error, Refusal};
 use crate::event::{CloseReason, Event};
 use crate::exchange::Keys;
 use crate::fragment::{self, Reassembly};
-use crate::job::{Job, JobDone, Purpose};
+use crate::job::{Job, JobDone, Outcome, Purpose};
 use crate::nat::NatTVersion;
 use crate::phase1::Negotiation;
 use crate::quick::Quick;
@@ -43,14 +43,25 @@ pub enum Mode {
     Aggressive,
 }
 
+impl Mode {
+    /// Its exchange type (RFC 2409 Appendix A).
+    pub(crate) fn exchange(self) -> u8 {
+        match self {
+            Self::Main => exchange::MAIN,
+            Self::Aggressive => exchange::AGGRESSIVE,
+        }
+    }
+}
+
 /// How an initiator introduces itself.
 #[derive(Clone, Debug)]
 pub struct Opening {
-    /// Who we say we are.
+    /// Who we say we are. Where a certificate is used, its subject takes the place of an address.
     pub identity: IdValue,
     /// The exchange.
     pub mode: Mode,
-    /// What the responder's certificate must certify.
+    /// What the responder's certificate must certify; without it, any certificate of a server under
+    /// our authorities is taken.
     pub peer: Option<IdValue>,
 }
 
@@ -76,6 +87,8 @@ pub(crate) struct Established {
     pub(crate) client: ClientKind,
     /// What we said we are.
     pub(crate) identity: IdValue,
+    /// The pre-shared key that the ends have in common, if that is how they know each other.
+    pub(crate) psk: Option<Arc<Psk>>,
     /// For repetitions of the last message of phase 1.
     pub(crate) answer: Option<Answer>,
     /// For repetitions of the last R-U-THERE, with its sequence number.
@@ -96,6 +109,7 @@ pub struct IkeSa {
     pub(crate) config: Arc<Config>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) role: Role,
+    pub(crate) mode: Mode,
     /// Whether this end is the L2TP server, whichever end started phase 1.
     pub(crate) serves: bool,
     pub(crate) path: Path,
@@ -166,6 +180,7 @@ impl IkeSa {
             if let Some(established) = &old.established {
                 negotiation.identity = established.identity.clone();
                 negotiation.client = Some(established.client);
+                negotiation.psk = established.psk.clone();
             }
         }
         self
@@ -174,7 +189,7 @@ impl IkeSa {
     pub(crate) fn new(
         config: &Arc<Config>,
         credentials: &Arc<Credentials>,
-        role: Role,
+        (role, mode): (Role, Mode),
         path: Path,
         cookies: ([u8; 8], [u8; 8]),
         negotiation: Negotiation,
@@ -183,6 +198,7 @@ impl IkeSa {
             config: Arc::clone(config),
             credentials: Arc::clone(credentials),
             role,
+            mode,
             serves: role == Role::Responder,
             path,
             initiator_cookie: cookies.0,
@@ -303,7 +319,7 @@ impl IkeSa {
         // an initiator the cookie, and in a refusal by a responder that keeps no state.
         let unknown_allowed = match self.role {
             Role::Initiator => self.responder_cookie == [0; 8],
-            Role::Responder => header.exchange == exchange::MAIN,
+            Role::Responder => header.exchange == self.mode.exchange(),
         };
         let zero = header.responder_cookie == [0; 8] || self.responder_cookie == [0; 8];
         if header.responder_cookie != self.responder_cookie && !(zero && unknown_allowed) {
@@ -321,7 +337,10 @@ impl IkeSa {
         rng: &mut Rng,
     ) -> Result<(), Error> {
         match header.exchange {
-            exchange::MAIN => self.receive_main(path, header, message, now, rng),
+            exchange::MAIN | exchange::AGGRESSIVE => {
+                self.receive_phase1(path, header, message, now, rng)
+            }
+            exchange::QUICK if self.awaits_aggressive3() => self.repeat_aggressive2(path),
             exchange::QUICK => self.receive_quick(path, header, message, now, rng),
             exchange::INFORMATIONAL => self.receive_informational(path, header, message, now, rng),
             other => Err(Error::Exchange(other)),
@@ -333,9 +352,13 @@ impl IkeSa {
         if self.closed {
             return;
         }
-        match done.purpose {
-            Purpose::Phase1 => self.phase1_job(done, now, rng),
-            Purpose::Quick(message_id) => self.quick_job(message_id, done, now, rng),
+        match (done.purpose, done.outcome) {
+            (Purpose::Phase1, outcome) => self.phase1_job(outcome, now, rng),
+            (Purpose::Quick(message_id), Outcome::Agreed(agreed)) => {
+                self.quick_job(message_id, agreed, now, rng);
+            }
+            // Quick Modes prove nothing.
+            (Purpose::Quick(_), Outcome::Proven(_)) => {}
         }
     }
 

@@ -15,6 +15,16 @@ pub enum Phase1Transform {
     Des(Hash, Group),
 }
 
+impl Phase1Transform {
+    /// Its Diffie-Hellman group.
+    pub(crate) fn group(&self) -> Group {
+        match self {
+            Self::Usable(proposal) => proposal.group,
+            Self::Des(_, group) => *group,
+        }
+    }
+}
+
 /// A transform of Quick Mode, as it is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EspTransform {

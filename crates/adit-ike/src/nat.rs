@@ -103,25 +103,23 @@ pub(crate) fn nat_d(hash: Hash, cookies: &[u8; 16], endpoint: SocketAddr) -> Dig
     }
 }
 
-/// Compares the peer's NAT-D payloads, in order, with the two endpoints of the path they came on:
-/// the first is about us, each other one about the peer. `None` if there are none.
+/// Compares the peer's NAT-D payloads, in order, with where we and the peer may be said to be: the
+/// first is about us, each other one about the peer. `None` if there are none.
 pub(crate) fn detect<'a>(
     hash: Hash,
     cookies: &[u8; 16],
-    (local, remote): (SocketAddr, SocketAddr),
+    local: &[SocketAddr],
+    remote: &[SocketAddr],
     mut payloads: impl Iterator<Item = &'a [u8]>,
 ) -> Option<Nat> {
     let about_us = payloads.next()?;
-    let of_peer = nat_d(hash, cookies, remote);
-    let mut remote_behind = true;
-    for payload in payloads {
-        if constant_time_eq(payload, &of_peer) {
-            remote_behind = false;
-        }
-    }
+    let is_one_of = |payload: &[u8], endpoints: &[SocketAddr]| {
+        let mut hashes = endpoints.iter().map(|at| nat_d(hash, cookies, *at));
+        hashes.any(|hash| constant_time_eq(payload, &hash))
+    };
     Some(Nat {
-        local_behind: !constant_time_eq(about_us, &nat_d(hash, cookies, local)),
-        remote_behind,
+        local_behind: !is_one_of(about_us, local),
+        remote_behind: !payloads.any(|payload| is_one_of(payload, remote)),
     })
 }
 
@@ -147,7 +145,13 @@ mod tests {
         let inside: SocketAddr = "[fd00::2]:500".parse().unwrap();
         let found = |list: &[SocketAddr]| {
             let hashes: Vec<_> = list.iter().map(|e| nat_d(hash, &cookies, *e)).collect();
-            detect(hash, &cookies, (us, peer), hashes.iter().map(|h| &h[..]))
+            detect(
+                hash,
+                &cookies,
+                &[us],
+                &[peer],
+                hashes.iter().map(|h| &h[..]),
+            )
         };
         let nat = |local_behind, remote_behind| {
             Some(Nat {

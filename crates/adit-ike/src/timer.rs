@@ -63,7 +63,7 @@ impl IkeSa {
                 self.stats.retransmitted += 1;
                 self.send(message);
             }
-            Due::Exhausted if negotiation.authentication_failing => {
+            Due::Exhausted if negotiation.suspects_psk() => {
                 self.end(CloseReason::AuthenticationFailed);
             }
             Due::Exhausted => self.end(CloseReason::NegotiationTimeout),

@@ -63,6 +63,6 @@ pub struct IkeInfo {
     pub hash: String,
     /// Diffie-Hellman group.
     pub group: String,
-    /// "psk".
+    /// "psk", "rsa", "ecdsa-256", "ecdsa-384" or "ecdsa-521".
     pub auth: String,
 }

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use adit_cert::{OwnCertificate, Trust};
 use adit_crypto::{Group, Rng};
 use adit_ike::codec::{Delete, Notify, Payloads, SecurityAssociation, parse_nat_oa};
 use adit_ike::{
-    Config, Credentials, Error, Event, IdValue, IkeSa, Opening, Psk, Role, Selector, parse_header,
+    Config, Credentials, Error, Event, IdValue, IkeSa, Mode, Opening, Psk, Role, Selector,
+    parse_header,
 };
 use adit_wire::{Channel, Path};
 
@@ -40,24 +42,89 @@ pub fn ike_message(data: &[u8]) {
 /// negotiation in the corpus is answered as it was then and leads all the way through.
 struct Setup {
     nat: bool,
+    kind: Kind,
     config: Arc<Config>,
-    credentials: Arc<Credentials>,
+}
+
+/// How a seed was recorded, as its first byte says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Nat,
+    Pfs,
+    Certificates,
+    Aggressive,
+}
+
+macro_rules! credentials {
+    ($owner:literal) => {{
+        let own = OwnCertificate::from_pem(
+            include_bytes!(concat!(
+                "../../../crates/adit-ike/testdata/",
+                $owner,
+                "-p256.pem"
+            )),
+            include_bytes!(concat!(
+                "../../../crates/adit-ike/testdata/",
+                $owner,
+                "-p256.key"
+            )),
+        );
+        let root = include_bytes!("../../../crates/adit-ike/testdata/root.pem");
+        Credentials {
+            psks: Vec::new(),
+            certificate: Some(Arc::new(own.expect("a certificate"))),
+            trust: Some(Arc::new(Trust::from_pem(root, &[]).expect("an authority"))),
+        }
+    }};
 }
 
 impl Setup {
     /// The first byte of an input says which.
     fn of(data: &[u8]) -> (Self, &[u8]) {
         let (which, rest) = data.split_first().unwrap_or((&0, &[]));
-        let pfs = (which % 3 == 2).then_some(Group::Ecp256);
+        let kind = match which % 5 {
+            0 => Kind::Plain,
+            1 => Kind::Nat,
+            2 => Kind::Pfs,
+            3 => Kind::Certificates,
+            _ => Kind::Aggressive,
+        };
+        let pfs = (kind == Kind::Pfs).then_some(Group::Ecp256);
         let setup = Self {
-            nat: which % 3 == 1,
+            nat: kind == Kind::Nat,
+            kind,
             config: Arc::new(Config {
                 pfs,
                 ..Config::default()
             }),
-            credentials: Arc::new(Credentials::psk(Arc::new(Psk::new("a shared secret")))),
         };
         (setup, rest)
+    }
+
+    fn credentials(&self, role: Role) -> Arc<Credentials> {
+        let mut key = Credentials::psk(Arc::new(Psk::new("a shared secret")));
+        Arc::new(match (self.kind, role) {
+            (Kind::Certificates, Role::Initiator) => credentials!("client"),
+            (Kind::Certificates, Role::Responder) => credentials!("server"),
+            (Kind::Aggressive, _) => {
+                for psk in &mut key.psks {
+                    psk.identity = Some(IdValue::KeyId(b"staff".to_vec()));
+                    psk.aggressive = true;
+                }
+                key
+            }
+            _ => key,
+        })
+    }
+
+    fn opening(&self) -> Opening {
+        let mut opening = Opening::main(IdValue::Ipv4(self.client().into()));
+        if self.kind == Kind::Aggressive {
+            opening.identity = IdValue::KeyId(b"staff".to_vec());
+            opening.mode = Mode::Aggressive;
+        }
+        opening
     }
 
     fn client(&self) -> [u8; 4] {
@@ -195,8 +262,8 @@ fn respond(data: &[u8]) -> Reached {
     let mut input = messages(data);
     let first = input.next().unwrap_or_default();
     let path = setup.path(Role::Responder, first);
-    let (config, credentials) = (&setup.config, &setup.credentials);
-    match IkeSa::accept(config, credentials, path, first, clock.now(), &mut rng) {
+    let (config, credentials) = (&setup.config, setup.credentials(Role::Responder));
+    match IkeSa::accept(config, &credentials, path, first, clock.now(), &mut rng) {
         Ok(sa) => {
             let run = Run {
                 setup,
@@ -226,10 +293,10 @@ fn initiate(data: &[u8]) -> Reached {
     let clock = Clock::new();
     let sa = IkeSa::initiate(
         &setup.config,
-        &setup.credentials,
+        &setup.credentials(Role::Initiator),
         setup.path(Role::Initiator, &[]),
         SocketAddr::from((setup.client(), 4500)),
-        Opening::main(IdValue::Ipv4(setup.client().into())),
+        setup.opening(),
         clock.now(),
         &mut rng,
     );
@@ -256,9 +323,13 @@ mod tests {
             "plain-whole-life",
             "nat-whole-life",
             "pfs-whole-life",
+            "certificates-whole-life",
+            "aggressive-whole-life",
             "plain-in-fragments",
             "nat-in-fragments",
             "pfs-in-fragments",
+            "certificates-in-fragments",
+            "aggressive-in-fragments",
         ] {
             let responder = respond(&seed("ike_responder", name));
             assert!(responder.established && responder.closed, "{responder:?}");

@@ -6,6 +6,7 @@
 mod certificate;
 mod esp;
 mod ike;
+mod ike_identity;
 mod ike_inside;
 mod inputs;
 mod l2tp;
@@ -16,6 +17,7 @@ mod server;
 pub use certificate::certificate;
 pub use esp::{esp_open, esp_window};
 pub use ike::{ike_initiator, ike_message, ike_responder};
+pub use ike_identity::ike_identity;
 pub use ike_inside::ike_inside;
 pub use inputs::messages;
 pub use l2tp::{l2tp_message, l2tp_tunnel};
@@ -31,6 +33,7 @@ pub const TARGETS: [Target; 15] = [
     ("ike_message", ike_message),
     ("ike_responder", ike_responder),
     ("ike_initiator", ike_initiator),
+    ("ike_identity", ike_identity),
     ("ike_inside", ike_inside),
     ("certificate", certificate),
     ("esp_open", esp_open),

@@ -11,6 +11,7 @@ const ID_IPV4_ADDR: u8 = 1;
 const ID_FQDN: u8 = 2;
 const ID_USER_FQDN: u8 = 3;
 const ID_IPV6_ADDR: u8 = 5;
+const ID_DER_ASN1_DN: u8 = 9;
 const ID_KEY_ID: u8 = 11;
 
 /// Who or what an identification names.
@@ -26,7 +27,9 @@ pub enum IdValue {
     UserFqdn(String),
     /// ID_KEY_ID: opaque bytes.
     KeyId(Vec<u8>),
-    /// Any other type, and names that are not UTF-8: subnets, ranges, distinguished names.
+    /// ID_DER_ASN1_DN: the DER of a distinguished name.
+    DistinguishedName(Vec<u8>),
+    /// Any other type, and names that are not UTF-8: subnets, ranges.
     Other {
         /// The ID type.
         kind: u8,
@@ -54,6 +57,15 @@ impl IdValue {
         }
     }
 
+    /// The bytes of a name, of whatever type the name is.
+    pub(crate) fn name(&self) -> Option<&[u8]> {
+        match self {
+            Self::Fqdn(name) | Self::UserFqdn(name) => Some(name.as_bytes()),
+            Self::KeyId(name) => Some(name),
+            _ => None,
+        }
+    }
+
     fn parse(kind: u8, data: &[u8]) -> Result<Self, DecodeError> {
         let wrong = |_| DecodeError::Id {
             kind,
@@ -69,6 +81,7 @@ impl IdValue {
             ID_IPV6_ADDR => Self::Ipv6(<[u8; 16]>::try_from(data).map_err(wrong)?.into()),
             ID_FQDN => text().map_or_else(other, Self::Fqdn),
             ID_USER_FQDN => text().map_or_else(other, Self::UserFqdn),
+            ID_DER_ASN1_DN => Self::DistinguishedName(data.to_vec()),
             ID_KEY_ID => Self::KeyId(data.to_vec()),
             _ => Self::Other {
                 kind,
@@ -83,6 +96,7 @@ impl IdValue {
             Self::Ipv6(_) => ID_IPV6_ADDR,
             Self::Fqdn(_) => ID_FQDN,
             Self::UserFqdn(_) => ID_USER_FQDN,
+            Self::DistinguishedName(_) => ID_DER_ASN1_DN,
             Self::KeyId(_) => ID_KEY_ID,
             Self::Other { kind, .. } => *kind,
         };
@@ -91,7 +105,9 @@ impl IdValue {
             Self::Ipv4(address) => writer.bytes(&address.octets()),
             Self::Ipv6(address) => writer.bytes(&address.octets()),
             Self::Fqdn(name) | Self::UserFqdn(name) => writer.bytes(name.as_bytes()),
-            Self::KeyId(data) | Self::Other { data, .. } => writer.bytes(data),
+            Self::DistinguishedName(data) | Self::KeyId(data) | Self::Other { data, .. } => {
+                writer.bytes(data)
+            }
         };
     }
 }
@@ -103,6 +119,7 @@ impl fmt::Display for IdValue {
             Self::Ipv4(address) => address.fmt(f),
             Self::Ipv6(address) => address.fmt(f),
             Self::Fqdn(name) | Self::UserFqdn(name) => name.escape_debug().fmt(f),
+            Self::DistinguishedName(data) => hex(f, "dn:", data),
             Self::KeyId(data) => hex(f, "key-id:", data),
             Self::Other { kind, data } => {
                 write!(f, "type-{kind}:")?;

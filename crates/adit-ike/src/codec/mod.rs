@@ -3,6 +3,7 @@
 //! every count. Nothing here knows keys or state; reserved bytes are ignored, as peers fill them.
 
 mod attribute;
+mod certificate;
 mod fragment;
 mod header;
 mod id;
@@ -17,10 +18,12 @@ mod tests;
 use adit_wire::Truncated;
 
 pub use attribute::{Attribute, Attributes, Value, put_tlv, put_tv};
+pub use certificate::{certificates, write_certificate, write_certificate_request};
 pub use fragment::{FRAGMENT_HEADER_LEN, Fragment, FragmentError};
 pub use header::{HEADER_LEN, Header, exchange, parse_header};
 pub use id::{IdValue, Selector};
 pub use nat::{parse_nat_oa, write_nat_oa};
+pub(crate) use notification::notify_name;
 pub use notification::{Delete, Notify, notify};
 pub use payload::{Builder, MAX_PAYLOADS, Payload, Payloads, kind};
 pub use sa::{MAX_PROPOSALS, MAX_TRANSFORMS, Proposal, SecurityAssociation, Transform, protocol};
@@ -114,6 +117,12 @@ pub enum DecodeError {
         /// Bytes that the group has.
         wanted: usize,
     },
+    /// A certificate that is empty, or longer than any in use.
+    #[error("a certificate of {0} bytes")]
+    Certificate(usize),
+    /// A signature where a hash must stand, or the other way round.
+    #[error("payload type {0} does not belong to this authentication method")]
+    Misplaced(u8),
     /// An encrypted body that is empty or no whole number of cipher blocks.
     #[error("an encrypted body of {0} bytes")]
     Blocks(usize),

@@ -24,6 +24,12 @@ pub mod notify {
     pub const INVALID_KEY_INFORMATION: u16 = 17;
     /// INVALID-ID-INFORMATION.
     pub const INVALID_ID_INFORMATION: u16 = 18;
+    /// INVALID-CERT-ENCODING.
+    pub const INVALID_CERT_ENCODING: u16 = 19;
+    /// INVALID-CERTIFICATE.
+    pub const INVALID_CERTIFICATE: u16 = 20;
+    /// INVALID-CERT-AUTHORITY.
+    pub const INVALID_CERT_AUTHORITY: u16 = 22;
     /// INVALID-HASH-INFORMATION.
     pub const INVALID_HASH_INFORMATION: u16 = 23;
     /// AUTHENTICATION-FAILED.
@@ -38,6 +44,25 @@ pub mod notify {
     pub const R_U_THERE: u16 = 36136;
     /// R-U-THERE-ACK.
     pub const R_U_THERE_ACK: u16 = 36137;
+}
+
+/// The name of a notify message type that phase 1 may end with.
+pub(crate) fn notify_name(kind: u16) -> &'static str {
+    match kind {
+        notify::INVALID_PAYLOAD_TYPE => "INVALID-PAYLOAD-TYPE",
+        notify::INVALID_EXCHANGE_TYPE => "INVALID-EXCHANGE-TYPE",
+        notify::ATTRIBUTES_NOT_SUPPORTED => "ATTRIBUTES-NOT-SUPPORTED",
+        notify::NO_PROPOSAL_CHOSEN => "NO-PROPOSAL-CHOSEN",
+        notify::PAYLOAD_MALFORMED => "PAYLOAD-MALFORMED",
+        notify::INVALID_KEY_INFORMATION => "INVALID-KEY-INFORMATION",
+        notify::INVALID_ID_INFORMATION => "INVALID-ID-INFORMATION",
+        notify::INVALID_CERT_ENCODING => "INVALID-CERT-ENCODING",
+        notify::INVALID_CERTIFICATE => "INVALID-CERTIFICATE",
+        notify::INVALID_CERT_AUTHORITY => "INVALID-CERT-AUTHORITY",
+        notify::INVALID_HASH_INFORMATION => "INVALID-HASH-INFORMATION",
+        notify::AUTHENTICATION_FAILED => "AUTHENTICATION-FAILED",
+        _ => "unknown",
+    }
 }
 
 /// A notification.

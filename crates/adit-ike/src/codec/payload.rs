@@ -18,8 +18,14 @@ pub mod kind {
     pub const KE: u8 = 4;
     /// Identification.
     pub const ID: u8 = 5;
+    /// Certificate.
+    pub const CERT: u8 = 6;
+    /// Certificate Request.
+    pub const CERTREQ: u8 = 7;
     /// Hash.
     pub const HASH: u8 = 8;
+    /// Signature.
+    pub const SIG: u8 = 9;
     /// Nonce.
     pub const NONCE: u8 = 10;
     /// Notification.

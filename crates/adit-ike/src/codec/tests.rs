@@ -320,7 +320,8 @@ fn id() -> impl Strategy<Value = IdValue> {
         ".{0,20}".prop_map(IdValue::Fqdn),
         ".{0,20}".prop_map(IdValue::UserFqdn),
         any::<Vec<u8>>().prop_map(IdValue::KeyId),
-        (6_u8..11, any::<Vec<u8>>()).prop_map(|(kind, data)| IdValue::Other { kind, data }),
+        any::<Vec<u8>>().prop_map(IdValue::DistinguishedName),
+        (6_u8..9, any::<Vec<u8>>()).prop_map(|(kind, data)| IdValue::Other { kind, data }),
     ]
 }
 

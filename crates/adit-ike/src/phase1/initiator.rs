@@ -1,25 +1,24 @@
-//! Main mode as initiator.
+//! Phase 1 as initiator: its start in both modes, and main mode.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adit_crypto::{PrivateValue, Rng, SharedSecret};
+use adit_crypto::{Digest, PrivateValue, Rng, SharedSecret};
 use adit_wire::{Channel, LengthTooLarge, Path};
 
-use super::{Negotiation, Stage, read_key_exchange, shorter};
-use crate::codec::{
-    Builder, Header, Payloads, SecurityAssociation, exchange, kind, notify, protocol,
-};
+use super::{Negotiation, Peer, Stage, read_key_exchange, shorter};
+use crate::authentication::Authentication;
+use crate::codec::{Builder, Header, Payloads, SecurityAssociation, kind, notify, protocol};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::event::{CloseReason, Event};
 use crate::job::{Job, Purpose};
-use crate::machine::{IkeSa, Opening, Role};
+use crate::machine::{IkeSa, Mode, Opening, Role};
 use crate::manner::InitialContact;
 use crate::nat;
-use crate::proposal::phase1 as proposals;
+use crate::proposal::phase1::{self as proposals, Policy};
 use crate::retransmit::{Answer, Request, fingerprint};
 use crate::vendor::{self, Seen};
 
@@ -28,7 +27,7 @@ pub(super) fn cookie(rng: &mut Rng) -> [u8; 8] {
     rng.u64().max(1).to_be_bytes()
 }
 
-/// Sends message 1.
+/// Sends message 1; in aggressive mode when the key exchange value for it is computed.
 pub(crate) fn initiate(
     config: &Arc<Config>,
     credentials: &Arc<Credentials>,
@@ -39,18 +38,27 @@ pub(crate) fn initiate(
     rng: &mut Rng,
 ) -> IkeSa {
     let mut negotiation = Negotiation::new(config, Stage::Sent1, opening.identity, Vec::new(), now);
+    negotiation.peer = opening.peer;
+    negotiation.psk = credentials.psks.first().map(|psk| Arc::clone(&psk.key));
     negotiation.nat_t_local = Some(nat_t_local);
     negotiation.initial_contact = config.manner.initial_contact != InitialContact::Never;
     let cookies = (cookie(rng), [0; 8]);
     let mut sa = IkeSa::new(
         config,
         credentials,
-        Role::Initiator,
+        (Role::Initiator, opening.mode),
         path,
         cookies,
         negotiation,
     );
-    if sa.send_message1(now).is_err() {
+    let sent = match opening.mode {
+        Mode::Main => sa.send_message1(now),
+        Mode::Aggressive => {
+            sa.compute_aggressive1(rng);
+            Ok(())
+        }
+    };
+    if sent.is_err() {
         sa.end(CloseReason::Internal);
     }
     sa
@@ -58,9 +66,21 @@ pub(crate) fn initiate(
 
 impl IkeSa {
     fn send_message1(&mut self, now: Instant) -> Result<(), LengthTooLarge> {
-        let body = proposals::offer(&self.config)?;
+        let methods = self.credentials.methods(Mode::Main);
+        let body = proposals::offer(&self.config, &methods, None)?;
         let mut chain = Builder::new();
         chain.push(kind::SA, &body)?;
+        self.push_vendor_ids(&mut chain)?;
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.sa = body;
+        }
+        let message = self.plain(self.mode.exchange(), 0, &chain);
+        self.request(message, now);
+        Ok(())
+    }
+
+    /// Appends the vendor IDs of message 1.
+    pub(super) fn push_vendor_ids(&self, chain: &mut Builder) -> Result<(), LengthTooLarge> {
         match self.config.manner.vendor_ids {
             Some(ids) => {
                 for id in ids {
@@ -73,16 +93,11 @@ impl IkeSa {
                 }
             }
         }
-        if let Some(negotiation) = &mut self.negotiation {
-            negotiation.sa = body;
-        }
-        let message = self.plain(exchange::MAIN, 0, &chain);
-        self.request(message, now);
         Ok(())
     }
 
-    /// Sends a message of main mode and repeats it until it is answered.
-    fn request(&mut self, message: Vec<u8>, now: Instant) {
+    /// Sends a message of phase 1 and repeats it until it is answered.
+    pub(super) fn request(&mut self, message: Vec<u8>, now: Instant) {
         let request = Request::new(&self.config.retransmit, message.clone(), now);
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.request = Some(request);
@@ -101,7 +116,12 @@ impl IkeSa {
         }
         let payloads = Payloads::parse(header.next_payload, header.body(message))?;
         let sa = SecurityAssociation::parse(payloads.required(kind::SA)?)?;
-        let (proposal, lifetime) = proposals::chosen(&self.config, &sa).ok_or(
+        let policy = Policy {
+            config: &self.config,
+            methods: &self.credentials.methods(Mode::Main),
+            public_len: None,
+        };
+        let ((proposal, authentication), lifetime) = proposals::chosen(&policy, &sa).ok_or(
             Error::Unexpected("the responder chose what was not offered"),
         )?;
         let Some(negotiation) = &mut self.negotiation else {
@@ -111,17 +131,14 @@ impl IkeSa {
         vendor.nat_t = vendor.nat_t.filter(|_| self.config.nat_t);
         negotiation.vendor = vendor;
         negotiation.proposal = Some(proposal);
+        negotiation.authentication = authentication;
         negotiation.lifetime = shorter(self.config.phase1_lifetime, lifetime);
         negotiation.request = None;
         negotiation.answer = Some(Answer::new(fingerprint(message), None));
         negotiation.stage = Stage::ComputingPublic;
         self.responder_cookie = header.responder_cookie;
-        self.compute(Job {
-            purpose: Purpose::Phase1,
-            private: PrivateValue::generate(proposal.group, rng),
-            public: true,
-            peer: None,
-        });
+        let private = PrivateValue::generate(proposal.group, rng);
+        self.compute(Job::agree(Purpose::Phase1, private, true, None));
         Ok(())
     }
 
@@ -142,7 +159,8 @@ impl IkeSa {
         negotiation.private = Some(private);
         negotiation.stage = Stage::Sent3;
         self.negotiation = Some(negotiation);
-        self.request(message?, now);
+        let message = self.plain(self.mode.exchange(), 0, &message?);
+        self.request(message, now);
         Ok(())
     }
 
@@ -167,10 +185,10 @@ impl IkeSa {
             return Err(Error::Premature);
         };
         if let Some(version) = negotiation.vendor.nat_t {
-            let endpoints = (path.local, path.remote);
+            let (local, remote) = ([path.local], [path.remote]);
             let found = payloads.all(version.nat_d());
             // Without NAT-D payloads there is no NAT traversal, whatever the vendor IDs said.
-            match nat::detect(proposal.hash, &cookies, endpoints, found) {
+            match nat::detect(proposal.hash, &cookies, &local, &remote, found) {
                 Some(nat) => negotiation.nat = nat,
                 None => negotiation.vendor.nat_t = None,
             }
@@ -181,12 +199,7 @@ impl IkeSa {
         negotiation.answer = Some(Answer::new(fingerprint(message), None));
         negotiation.stage = Stage::ComputingShared;
         let peer = Some(public.to_vec());
-        self.compute(Job {
-            purpose: Purpose::Phase1,
-            private,
-            public: false,
-            peer,
-        });
+        self.compute(Job::agree(Purpose::Phase1, private, false, peer));
         Ok(())
     }
 
@@ -194,16 +207,31 @@ impl IkeSa {
         &mut self,
         shared: &SharedSecret,
         now: Instant,
+        rng: &mut Rng,
     ) -> Result<(), LengthTooLarge> {
         self.derive(shared);
-        let Some(negotiation) = &mut self.negotiation else {
+        self.float();
+        let authentication = self.negotiation.as_ref().map(|n| n.authentication);
+        if let Some(Authentication::Signature(_)) = authentication {
+            self.start_signing(rng);
             return Ok(());
+        }
+        let initial_contact = self.says_initial_contact_with_identity();
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.stage = Stage::Sent5;
+        }
+        if let Some(message) = self.seal_identity(initial_contact)? {
+            self.request(message, now);
+        }
+        Ok(())
+    }
+
+    /// Moves to the other port if there is a NAT: RFC 3947 section 4 has an initiator do that with
+    /// its last message of phase 1 at the latest.
+    pub(super) fn float(&mut self) {
+        let Some(negotiation) = &self.negotiation else {
+            return;
         };
-        negotiation.stage = Stage::Sent5;
-        let manner = &self.config.manner;
-        let initial_contact =
-            negotiation.initial_contact && manner.initial_contact == InitialContact::WithIdentity;
-        // RFC 3947 section 4: from message 5 on the initiator uses the other port.
         if negotiation.encapsulate(&self.config) && self.path.channel == Channel::Ike {
             let mut remote = self.path.remote;
             remote.set_port(self.config.nat_t_port);
@@ -213,10 +241,12 @@ impl IkeSa {
                 remote,
             };
         }
-        if let Some(message) = self.seal_identity(initial_contact)? {
-            self.request(message, now);
-        }
-        Ok(())
+    }
+
+    /// Whether the message that proves who we are says INITIAL-CONTACT.
+    pub(super) fn says_initial_contact_with_identity(&self) -> bool {
+        let wanted = self.negotiation.as_ref().is_some_and(|n| n.initial_contact);
+        wanted && self.config.manner.initial_contact == InitialContact::WithIdentity
     }
 
     pub(super) fn receive_message6(
@@ -227,33 +257,54 @@ impl IkeSa {
         now: Instant,
         rng: &mut Rng,
     ) -> Result<(), Error> {
-        let (peer_id, initial_contact, iv) = match self.open_identity(header, message) {
-            Ok(opened) => opened,
+        let authentication = self.negotiation.as_ref().map(|n| n.authentication);
+        if let Some(Authentication::Signature(_)) = authentication {
+            return self.receive_signed(path, header, message, rng);
+        }
+        let keys = self.keys.as_ref().ok_or(Error::Premature)?;
+        let said = match self.open_identity(keys, header, message) {
+            Ok(said) => said,
             Err(error) => {
                 self.authentication_failing(path, rng);
                 return Err(error);
             }
         };
         if let Some(keys) = &mut self.keys {
-            keys.iv = iv;
+            keys.iv = said.iv;
         }
-        let answer = Answer::new(fingerprint(message), None);
-        let alone = self.config.manner.initial_contact == InitialContact::Alone
-            && self.negotiation.as_ref().is_some_and(|n| n.initial_contact);
-        self.establish(peer_id, Some(answer), now, rng);
+        let peer = Peer::known(said.id);
+        self.finish_as_initiator(peer, said.initial_contact, fingerprint(message), now, rng);
+        Ok(())
+    }
+
+    /// Message 6 of main mode, of that fingerprint, has proven who the peer is.
+    pub(super) fn finish_as_initiator(
+        &mut self,
+        peer: Peer,
+        initial_contact: bool,
+        request: Digest,
+        now: Instant,
+        rng: &mut Rng,
+    ) {
+        let alone = self.says_initial_contact_alone();
+        self.establish(peer, Some(Answer::new(request, None)), now, rng);
         if alone {
-            let cookies = self.both_cookies();
-            self.inform_notify(
-                protocol::ISAKMP,
-                &cookies,
-                notify::INITIAL_CONTACT,
-                &[],
-                rng,
-            );
+            self.say_initial_contact(rng);
         }
         if initial_contact {
             self.emit(Event::InitialContact);
         }
-        Ok(())
+    }
+
+    /// Whether INITIAL-CONTACT is to be said in an exchange of its own.
+    pub(super) fn says_initial_contact_alone(&self) -> bool {
+        let wanted = self.negotiation.as_ref().is_some_and(|n| n.initial_contact);
+        wanted && self.config.manner.initial_contact == InitialContact::Alone
+    }
+
+    pub(super) fn say_initial_contact(&mut self, rng: &mut Rng) {
+        let cookies = self.both_cookies();
+        let kind = notify::INITIAL_CONTACT;
+        self.inform_notify(protocol::ISAKMP, &cookies, kind, &[], rng);
     }
 }

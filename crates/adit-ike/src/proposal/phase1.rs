@@ -7,6 +7,7 @@ use adit_crypto::{BlockCipher, Group, Hash};
 use adit_wire::{LengthTooLarge, Writer};
 
 use super::{LIFE_SECONDS, Life, LifeClasses, add_text, is_alone, once, put_life};
+use crate::authentication::Authentication;
 use crate::codec::{Attributes, Proposal, SecurityAssociation, Transform, protocol, put_tv};
 use crate::config::{Config, Phase1Proposal};
 use crate::manner::{Manner, Phase1Attribute, Phase1Transform};
@@ -29,7 +30,9 @@ const ECP_TYPE: u64 = 2;
 const DES: u64 = 1;
 const TRIPLE_DES: u64 = 5;
 const AES: u64 = 7;
-const PRE_SHARED_KEY: u64 = 1;
+
+/// Algorithms, and how the ends prove themselves.
+pub(crate) type Choice = (Phase1Proposal, Authentication);
 
 /// One transform's attributes as numbers.
 #[derive(Default)]
@@ -94,17 +97,22 @@ impl Offer {
         Group::from_ike(u16::try_from(self.group?).ok()?)
     }
 
+    fn authentication(&self) -> Option<Authentication> {
+        Authentication::from_ike(self.authentication?)
+    }
+
     /// What is offered, if it can be used at all.
-    fn proposal(&self) -> Option<Phase1Proposal> {
+    fn choice(&self) -> Option<Choice> {
         let known_type = matches!(self.group_type, None | Some(MODP_TYPE | ECP_TYPE));
-        if self.strange || !known_type || self.authentication != Some(PRE_SHARED_KEY) {
+        if self.strange || !known_type {
             return None;
         }
-        Some(Phase1Proposal {
+        let proposal = Phase1Proposal {
             cipher: self.cipher()?,
             hash: self.hash()?,
             group: self.group()?,
-        })
+        };
+        Some((proposal, self.authentication()?))
     }
 }
 
@@ -123,10 +131,9 @@ impl fmt::Display for Offer {
             Some(group) => write!(f, "/{}", group.name())?,
             None => write_number(f, "/group", self.group)?,
         }
-        match self.authentication {
-            Some(PRE_SHARED_KEY) => {}
-            Some(3) => f.write_str(" with RSA signatures")?,
-            number => write_number(f, " with authentication", number)?,
+        match self.authentication() {
+            Some(authentication) => write!(f, " with {authentication}")?,
+            None => write_number(f, " with authentication", self.authentication)?,
         }
         if self.strange {
             f.write_str(" with unknown attributes")?;
@@ -145,25 +152,48 @@ fn write_number(f: &mut fmt::Formatter<'_>, what: &str, number: Option<u64>) -> 
 /// What a responder chose.
 pub(crate) struct Chosen {
     pub(crate) proposal: Phase1Proposal,
+    pub(crate) authentication: Authentication,
     /// The initiator's lifetime, if it stated one.
     pub(crate) lifetime: Option<Duration>,
     /// The body of the SA payload that answers.
     pub(crate) answer: Vec<u8>,
 }
 
+/// What an end of phase 1 has to choose from.
+pub(crate) struct Policy<'a> {
+    pub(crate) config: &'a Config,
+    /// The methods that its credentials allow, the preferred one first.
+    pub(crate) methods: &'a [Authentication],
+    /// The length of the key exchange value, where it came with the offer (aggressive mode).
+    pub(crate) public_len: Option<usize>,
+}
+
+impl Policy<'_> {
+    fn choices(&self) -> impl Iterator<Item = Choice> {
+        self.config
+            .phase1
+            .iter()
+            .filter(|proposal| {
+                let wanted = proposal.group.public_len();
+                self.public_len.is_none_or(|length| length == wanted)
+            })
+            .flat_map(|proposal| self.methods.iter().map(|method| (*proposal, *method)))
+    }
+}
+
 /// Chooses from an initiator's SA payload; `Ok(None)` if nothing is allowed here.
 pub(crate) fn choose(
-    config: &Config,
+    policy: &Policy<'_>,
     sa: &SecurityAssociation<'_>,
 ) -> Result<Option<Chosen>, LengthTooLarge> {
     let offers: Vec<_> = usable(sa)
         .flat_map(|proposal| proposal.transforms.iter().map(move |t| (proposal, t)))
         .map(|(proposal, transform)| (proposal, transform, Offer::read(transform)))
         .collect();
-    for wanted in &config.phase1 {
+    for wanted in policy.choices() {
         let found = offers
             .iter()
-            .find(|(_, _, offer)| offer.proposal() == Some(*wanted));
+            .find(|(_, _, offer)| offer.choice() == Some(wanted));
         let Some((proposal, transform, offer)) = found else {
             continue;
         };
@@ -175,13 +205,25 @@ pub(crate) fn choose(
                 transforms: vec![**transform],
             }],
         };
+        let (proposal, authentication) = wanted;
         return Ok(Some(Chosen {
-            proposal: *wanted,
+            proposal,
+            authentication,
             lifetime: offer.life.duration(),
             answer: answer.write()?,
         }));
     }
     Ok(None)
+}
+
+/// The offered method that would have led to a choice, had the credentials allowed it.
+pub(crate) fn missing(policy: &Policy<'_>, sa: &SecurityAssociation<'_>) -> Option<Authentication> {
+    let transforms = usable(sa).flat_map(|proposal| &proposal.transforms);
+    transforms
+        .filter_map(|transform| Offer::read(transform).choice())
+        .find(|(proposal, _)| policy.config.phase1.contains(proposal))
+        .map(|(_, authentication)| authentication)
+        .filter(|authentication| !policy.methods.contains(authentication))
 }
 
 fn usable<'s, 'a>(sa: &'s SecurityAssociation<'a>) -> impl Iterator<Item = &'s Proposal<'a>> {
@@ -203,17 +245,22 @@ pub(crate) fn offered(sa: &SecurityAssociation<'_>) -> Vec<String> {
     texts
 }
 
-/// What the configuration allows, in words.
-pub(crate) fn allowed(config: &Config) -> Vec<String> {
-    config
-        .phase1
-        .iter()
-        .map(Phase1Proposal::to_string)
-        .collect()
+/// What is allowed, in words.
+pub(crate) fn allowed(policy: &Policy<'_>) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (proposal, authentication) in policy.choices() {
+        add_text(&mut texts, format!("{proposal} with {authentication}"));
+    }
+    texts
 }
 
-/// The body of the SA payload of an initiator: what its manner lists, or all that is allowed.
-pub(crate) fn offer(config: &Config) -> Result<Vec<u8>, LengthTooLarge> {
+/// The body of the SA payload of an initiator: what its manner lists, or all that is allowed, by
+/// each of its methods. Only with `group`, if that is given (aggressive mode).
+pub(crate) fn offer(
+    config: &Config,
+    methods: &[Authentication],
+    group: Option<Group>,
+) -> Result<Vec<u8>, LengthTooLarge> {
     let manner = &config.manner;
     let own = config.phase1.iter().copied().map(Phase1Transform::Usable);
     let offered: Vec<_> = match manner.phase1 {
@@ -221,8 +268,13 @@ pub(crate) fn offer(config: &Config) -> Result<Vec<u8>, LengthTooLarge> {
         listed => listed.to_vec(),
     };
     let mut bodies = Vec::new();
-    for transform in offered {
-        bodies.push(attributes(transform, manner, config.phase1_lifetime)?);
+    for method in methods {
+        for transform in &offered {
+            if group.is_none_or(|group| transform.group() == group) {
+                let lifetime = config.phase1_lifetime;
+                bodies.push(attributes(*transform, *method, manner, lifetime)?);
+            }
+        }
     }
     let transforms = bodies
         .iter()
@@ -248,6 +300,7 @@ pub(crate) fn offer(config: &Config) -> Result<Vec<u8>, LengthTooLarge> {
 
 fn attributes(
     transform: Phase1Transform,
+    method: Authentication,
     manner: &Manner,
     lifetime: Duration,
 ) -> Result<Vec<u8>, LengthTooLarge> {
@@ -282,9 +335,7 @@ fn attributes(
             }
             Phase1Attribute::Hash => put_tv(&mut writer, HASH, hash),
             Phase1Attribute::Group => put_tv(&mut writer, GROUP, group.ike()),
-            Phase1Attribute::Authentication => {
-                put_tv(&mut writer, AUTHENTICATION, PRE_SHARED_KEY as u16);
-            }
+            Phase1Attribute::Authentication => put_tv(&mut writer, AUTHENTICATION, method.ike()),
             Phase1Attribute::Life => put_life(
                 &mut writer,
                 &LIFE,
@@ -299,9 +350,9 @@ fn attributes(
 /// What a responder's SA payload chose from our offer, and the lifetime it states; `None` if that
 /// is no single transform that was offered.
 pub(crate) fn chosen(
-    config: &Config,
+    policy: &Policy<'_>,
     sa: &SecurityAssociation<'_>,
-) -> Option<(Phase1Proposal, Option<Duration>)> {
+) -> Option<(Choice, Option<Duration>)> {
     let [proposal] = sa.proposals.as_slice() else {
         return None;
     };
@@ -309,7 +360,8 @@ pub(crate) fn chosen(
         return None;
     };
     let offer = Offer::read(transform);
-    let chosen = offer.proposal()?;
-    let offered = proposal.protocol == protocol::ISAKMP && config.phase1.contains(&chosen);
-    offered.then(|| (chosen, offer.life.duration()))
+    let choice = offer.choice()?;
+    let mut offered = policy.choices();
+    let offered = proposal.protocol == protocol::ISAKMP && offered.any(|own| own == choice);
+    offered.then(|| (choice, offer.life.duration()))
 }

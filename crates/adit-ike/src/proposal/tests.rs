@@ -2,9 +2,20 @@ use adit_crypto::{BlockCipher, EspCipher, EspMac, EspSuite, Group, Hash};
 use adit_wire::Writer;
 
 use super::*;
+use crate::authentication::Authentication;
 use crate::codec::{Attributes, SecurityAssociation, Transform};
 use crate::config::{Config, Phase1Proposal};
 use crate::vendor::ClientKind;
+
+const PSK: &[Authentication] = &[Authentication::PreSharedKey];
+
+fn policy(config: &Config) -> phase1::Policy<'_> {
+    phase1::Policy {
+        config,
+        methods: PSK,
+        public_len: None,
+    }
+}
 
 /// An SA payload of one proposal whose transforms have these attributes, all in the short format.
 fn one_proposal(protocol: u8, spi: &[u8], id: u8, transforms: &[&[(u16, u16)]]) -> Vec<u8> {
@@ -70,9 +81,11 @@ fn apple_is_read_and_answered_in_kind() {
     let sa = SecurityAssociation::parse(&body).unwrap();
     let texts = phase1::offered(&sa);
     assert_eq!(texts.len(), 14);
-    assert_eq!(texts[0], "AES-CBC-256/SHA2-256/MODP-2048");
-    assert_eq!(texts[13], "3DES/MD5/MODP-1024");
-    let chosen = phase1::choose(&Config::default(), &sa).unwrap().unwrap();
+    assert_eq!(texts[0], "AES-CBC-256/SHA2-256/MODP-2048 with PSK");
+    assert_eq!(texts[13], "3DES/MD5/MODP-1024 with PSK");
+    let chosen = phase1::choose(&policy(&Config::default()), &sa)
+        .unwrap()
+        .unwrap();
     assert_eq!(
         chosen.proposal.to_string(),
         "AES-CBC-256/SHA2-256/MODP-2048"
@@ -93,7 +106,7 @@ fn phase_1_offers_that_cannot_be_taken() {
     let taken = |attributes: &[(u16, u16)]| {
         let body = one_proposal(1, &[], 1, &[attributes]);
         let sa = SecurityAssociation::parse(&body).unwrap();
-        phase1::choose(&config, &sa).unwrap().is_some()
+        phase1::choose(&policy(&config), &sa).unwrap().is_some()
     };
     assert!(taken(&GOOD));
     for at in 0..GOOD.len() {
@@ -126,9 +139,9 @@ fn phase_1_offers_that_cannot_be_taken() {
 #[test]
 fn our_own_offers_are_read_back() {
     let config = Config::default();
-    let body = phase1::offer(&config).unwrap();
+    let body = phase1::offer(&config, PSK, None).unwrap();
     let sa = SecurityAssociation::parse(&body).unwrap();
-    assert_eq!(phase1::offered(&sa), phase1::allowed(&config));
+    assert_eq!(phase1::offered(&sa), phase1::allowed(&policy(&config)));
     let body = esp::offer(&config, None, 4, Some(Group::Ecp256), 0x1234, false).unwrap();
     let sa = SecurityAssociation::parse(&body).unwrap();
     let allowed: Vec<_> = esp::allowed(&config)
@@ -150,13 +163,16 @@ fn a_choice_that_was_not_offered_is_not_taken() {
     };
     let other = one_proposal(1, &[], 1, &[&[(1, 7), (14, 128), (2, 2), (3, 1), (4, 14)]]);
     let sa = SecurityAssociation::parse(&other).unwrap();
-    assert_eq!(phase1::chosen(&config, &sa), None);
-    let good = phase1::offer(&config).unwrap();
+    assert_eq!(phase1::chosen(&policy(&config), &sa), None);
+    let good = phase1::offer(&config, PSK, None).unwrap();
     let sa = SecurityAssociation::parse(&good).unwrap();
-    assert_eq!(phase1::chosen(&config, &sa).unwrap().0, config.phase1[0]);
-    let two = phase1::offer(&Config::default()).unwrap();
+    assert_eq!(
+        phase1::chosen(&policy(&config), &sa).unwrap().0,
+        (config.phase1[0], Authentication::PreSharedKey)
+    );
+    let two = phase1::offer(&Config::default(), PSK, None).unwrap();
     let sa = SecurityAssociation::parse(&two).unwrap();
-    assert_eq!(phase1::chosen(&Config::default(), &sa), None);
+    assert_eq!(phase1::chosen(&policy(&Config::default()), &sa), None);
 }
 
 const CONTEXT: esp::Context = esp::Context {

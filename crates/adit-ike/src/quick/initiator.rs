@@ -99,12 +99,12 @@ impl IkeSa {
         match group {
             Some(group) => {
                 self.quick.push(quick);
-                self.compute(Job {
-                    purpose: Purpose::Quick(message_id),
-                    private: PrivateValue::generate(group, rng),
-                    public: true,
-                    peer: None,
-                });
+                self.compute(Job::agree(
+                    Purpose::Quick(message_id),
+                    PrivateValue::generate(group, rng),
+                    true,
+                    None,
+                ));
             }
             // A failure is told by an event.
             None => drop(self.send_quick1(quick, None, now)),
@@ -186,12 +186,12 @@ impl IkeSa {
             (Some(_), Some(private)) => {
                 quick.stage = Stage::Received2;
                 let peer = Some(std::mem::take(&mut quick.peer_public));
-                self.compute(Job {
-                    purpose: Purpose::Quick(quick.message_id),
+                self.compute(Job::agree(
+                    Purpose::Quick(quick.message_id),
                     private,
-                    public: false,
+                    false,
                     peer,
-                });
+                ));
                 self.quick.push(quick);
                 Ok(())
             }

@@ -18,7 +18,7 @@ use crate::config::{ExtendedSequence, Retransmit};
 use crate::crypt::Iv;
 use crate::error::Error;
 use crate::event::{Child, ChildFailure, Event, Keymat};
-use crate::job::JobDone;
+use crate::job::Agreed;
 use crate::keys;
 use crate::machine::IkeSa;
 use crate::proposal::esp::{Chosen, Context};
@@ -187,19 +187,18 @@ impl IkeSa {
     pub(crate) fn quick_job(
         &mut self,
         message_id: u32,
-        done: JobDone,
+        agreed: Agreed,
         now: Instant,
         rng: &mut Rng,
     ) {
         let Some(mut quick) = self.take_quick(message_id) else {
             return;
         };
-        let JobDone {
+        let Agreed {
             private,
             public,
             shared,
-            ..
-        } = done;
+        } = agreed;
         let result = match (quick.stage, public, shared) {
             (_, _, Some(Err(_))) => {
                 self.stats.bad_public_values += 1;

@@ -204,12 +204,12 @@ impl IkeSa {
         match quick.group {
             Some(group) => {
                 let peer = Some(std::mem::take(&mut quick.peer_public));
-                self.compute(Job {
-                    purpose: Purpose::Quick(quick.message_id),
-                    private: PrivateValue::generate(group, rng),
-                    public: true,
+                self.compute(Job::agree(
+                    Purpose::Quick(quick.message_id),
+                    PrivateValue::generate(group, rng),
+                    true,
                     peer,
-                });
+                ));
                 quick.stage = Stage::Computing;
                 self.quick.push(quick);
             }

@@ -52,16 +52,9 @@ fn message_5_is_believed_for_its_hash_only() {
     let mut pair = until(5);
     let path = pair.server.sa().path();
     let now = pair.now;
-    // The keys of both ends are the same; the server's IV is that of message 5.
     let id = id(DIRECT.client);
-    let sa = pair.server.sa();
-    let right = sa.phase1_hash(true, &id).unwrap();
-    let iv = sa.keys.as_ref().unwrap().iv;
-    let seal = |sa: &IkeSa, id: &[u8], hash: Option<&[u8]>| {
-        sa.sealed((exchange::MAIN, 0), &iv, &identity(id, hash))
-            .unwrap()
-            .0
-    };
+    let right = pair.server.sa().proof(true, &id);
+    let seal = |sa: &IkeSa, id: &[u8], hash: Option<&[u8]>| sa.forge(&identity(id, hash));
     for hash in wrong_hashes(&right) {
         let forged = seal(pair.server.sa(), &id, hash.as_deref());
         let Host { sa, rng, .. } = &mut pair.server;
@@ -75,7 +68,7 @@ fn message_5_is_believed_for_its_hash_only() {
     // The right hash over another identity, and our own hash sent back to us.
     let other = self::id("192.0.2.99");
     let forged = seal(pair.server.sa(), &other, Some(&right));
-    let mirrored = pair.server.sa().phase1_hash(false, &id).unwrap();
+    let mirrored = pair.server.sa().proof(false, &id);
     let mirrored = seal(pair.server.sa(), &id, Some(&mirrored));
     let good = seal(pair.server.sa(), &id, Some(&right));
     let Host { sa, rng, .. } = &mut pair.server;
@@ -93,7 +86,7 @@ fn message_6_is_believed_for_its_hash_only() {
     let now = pair.now;
     let id = id(DIRECT.server);
     let sa = pair.client.sa();
-    let right = sa.phase1_hash(false, &id).unwrap();
+    let right = sa.proof(false, &id);
     let iv = sa.keys.as_ref().unwrap().iv;
     for hash in wrong_hashes(&right) {
         let chain = identity(&id, hash.as_deref());

@@ -79,8 +79,9 @@ fn no_common_proposal_is_told_in_words() {
     assert_eq!(
         refusal.reason,
         RefusalReason::NoProposalChosen {
-            offered: vec!["3DES/SHA1/MODP-1024".into()],
-            allowed: vec!["AES-CBC-256/SHA1/MODP-2048".into()],
+            offered: vec!["3DES/SHA1/MODP-1024 with PSK".into()],
+            allowed: vec!["AES-CBC-256/SHA1/MODP-2048 with PSK".into()],
+            missing: None,
         }
     );
     assert_eq!(
@@ -92,7 +93,7 @@ fn no_common_proposal_is_told_in_words() {
 #[test]
 fn a_wrong_key_fails_fast_for_the_initiator_and_late_for_the_responder() {
     let mut pair = Pair::new(Config::default(), Config::default());
-    pair.client.psk = "another secret";
+    pair.client.credentials = credentials("another secret");
     pair.connect();
     pair.seconds(1);
     assert_eq!(

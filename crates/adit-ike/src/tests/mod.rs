@@ -1,8 +1,13 @@
 //! Machines against each other in memory: a client and a server on a virtual clock, joined by a
 //! link that may lose, repeat, delay and translate.
 
+mod aggressive;
+mod aggressive_hostile;
 mod answer;
+mod candidates;
+mod certificates;
 mod dead_peer;
+mod degenerate;
 mod forged;
 mod formulas;
 mod fragments;
@@ -10,6 +15,9 @@ mod hostile;
 mod link;
 mod main_mode;
 mod nat;
+mod pki;
+mod proofs;
+mod proofs_of_servers;
 mod quick;
 mod replaced;
 mod seeds;
@@ -63,7 +71,9 @@ pub(crate) struct Weather {
 pub(crate) struct Host {
     pub(crate) sa: Option<IkeSa>,
     pub(crate) config: Arc<Config>,
-    pub(crate) psk: &'static str,
+    pub(crate) credentials: Arc<Credentials>,
+    /// How a client opens; `None`: main mode by its address.
+    pub(crate) opening: Option<Opening>,
     pub(crate) rng: Rng,
     pub(crate) events: Vec<Event>,
     /// What is answered to a request for a child.
@@ -78,7 +88,8 @@ impl Host {
         Self {
             sa: None,
             config: Arc::new(config),
-            psk: "a shared secret",
+            credentials: credentials("a shared secret"),
+            opening: None,
             rng: Rng::from_seed([seed; 32]),
             events: Vec::new(),
             reject: None,
@@ -182,12 +193,14 @@ impl Pair {
             remote: SocketAddr::new(ip(self.addresses.server_outside), port),
         };
         let host = &mut self.client;
+        let opening = host.opening.clone();
+        let opening = opening.unwrap_or_else(|| Opening::main(local.ip().into()));
         host.sa = Some(IkeSa::initiate(
             &host.config,
-            &credentials(host.psk),
+            &host.credentials,
             path,
             SocketAddr::new(local.ip(), 4500),
-            Opening::main(local.ip().into()),
+            opening,
             self.now,
             &mut host.rng,
         ));
@@ -308,8 +321,15 @@ impl Pair {
         };
         let message = &transmit.payload;
         let Some(sa) = &mut host.sa else {
-            let psk = credentials(host.psk);
-            match IkeSa::accept(&host.config, &psk, path, message, self.now, &mut host.rng) {
+            let credentials = &host.credentials;
+            match IkeSa::accept(
+                &host.config,
+                credentials,
+                path,
+                message,
+                self.now,
+                &mut host.rng,
+            ) {
                 Ok(sa) => host.sa = Some(sa),
                 Err(refusal) => {
                     if let Some(transmit) = &refusal.notify {

@@ -167,10 +167,7 @@ fn selectors_other_than_l2tp_are_refused() {
             kind: 4,
             data: vec![10, 0, 0, 0, 255, 0, 0, 0],
         },
-        IdValue::Other {
-            kind: 9,
-            data: vec![0xff; 600],
-        },
+        IdValue::DistinguishedName(vec![0xff; 600]),
     ] {
         let mut pair = Pair::established(Config::default(), Config::default());
         let end = Selector {

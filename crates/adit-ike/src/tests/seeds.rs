@@ -18,6 +18,8 @@ fn folder(target: &str) -> PathBuf {
 const PLAIN: u8 = 0;
 const NAT: u8 = 1;
 const PFS: u8 = 2;
+const CERTIFICATES: u8 = 3;
+const AGGRESSIVE: u8 = 4;
 
 /// `[setup]`, then `[u16 length][message]` for each message.
 fn sequence(setup: u8, messages: &[Vec<u8>]) -> Vec<u8> {
@@ -30,16 +32,38 @@ fn sequence(setup: u8, messages: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A whole life of an SA: phase 1, Quick Modes of both ends, a question, deletions.
-fn life(addresses: Addresses, pfs: Option<adit_crypto::Group>) -> Vec<(bool, Vec<u8>)> {
+fn life(setup: u8) -> Vec<(bool, Vec<u8>)> {
     let config = Config {
-        pfs,
+        pfs: (setup == PFS).then_some(adit_crypto::Group::Ecp256),
         ..Config::default()
     };
     let mut pair = Pair::new(config.clone(), config);
-    pair.addresses = addresses;
+    let nat = setup == NAT;
+    if nat {
+        pair.addresses = Addresses {
+            client: "192.168.1.2",
+            client_outside: "203.0.113.5",
+            ..DIRECT
+        };
+    }
+    if setup == CERTIFICATES {
+        pair.client.credentials = Arc::new(pki::certified(pki::CLIENTS[1]));
+        pair.server.credentials = Arc::new(pki::certified(pki::SERVERS[1]));
+    }
+    if setup == AGGRESSIVE {
+        let staff = IdValue::KeyId(b"staff".to_vec());
+        let mut key = (*credentials("a shared secret")).clone();
+        key.psks[0].identity = Some(staff.clone());
+        key.psks[0].aggressive = true;
+        pair.server.credentials = Arc::new(key);
+        pair.client.opening = Some(Opening {
+            identity: staff,
+            mode: Mode::Aggressive,
+            peer: None,
+        });
+    }
     pair.connect();
     pair.seconds(2);
-    let nat = addresses.client != addresses.client_outside;
     let spi = pair.start_quick(true, nat);
     pair.start_quick(false, nat);
     pair.seconds(70);
@@ -65,10 +89,7 @@ fn a_recorded_client_can_be_replayed() {
         local: SocketAddr::new(ip(DIRECT.client), 500),
         remote: SocketAddr::new(ip(DIRECT.server), 500),
     };
-    for (_, payload) in life(DIRECT, None)
-        .into_iter()
-        .filter(|(to_server, _)| *to_server)
-    {
+    for (_, payload) in life(PLAIN).into_iter().filter(|(to_server, _)| *to_server) {
         fresh.deliver(true, Transmit { path, payload });
         fresh.seconds(0);
     }
@@ -98,17 +119,14 @@ fn write_them() {
         "windows10-mm1-twice",
         &sequence(PLAIN, &[windows.clone(), windows.clone()]),
     );
-    let nat = Addresses {
-        client: "192.168.1.2",
-        client_outside: "203.0.113.5",
-        ..DIRECT
-    };
-    for (name, setup, addresses, pfs) in [
-        ("plain", PLAIN, DIRECT, None),
-        ("nat", NAT, nat, None),
-        ("pfs", PFS, DIRECT, Some(adit_crypto::Group::Ecp256)),
+    for (name, setup) in [
+        ("plain", PLAIN),
+        ("nat", NAT),
+        ("pfs", PFS),
+        ("certificates", CERTIFICATES),
+        ("aggressive", AGGRESSIVE),
     ] {
-        let life = life(addresses, pfs);
+        let life = life(setup);
         for (at, (_, message)) in life.iter().enumerate().take(16) {
             put(&messages, &format!("{name}-{:02}", at + 1), message);
         }

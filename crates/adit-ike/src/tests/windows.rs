@@ -35,11 +35,11 @@ fn what_it_offers_is_read_in_order() {
     assert_eq!(
         proposal::phase1::offered(&sa),
         [
-            "AES-CBC-256/SHA1/ECP-384",
-            "AES-CBC-128/SHA1/ECP-256",
-            "AES-CBC-256/SHA1/MODP-2048",
-            "3DES/SHA1/MODP-2048",
-            "3DES/SHA1/MODP-1024",
+            "AES-CBC-256/SHA1/ECP-384 with PSK",
+            "AES-CBC-128/SHA1/ECP-256 with PSK",
+            "AES-CBC-256/SHA1/MODP-2048 with PSK",
+            "3DES/SHA1/MODP-2048 with PSK",
+            "3DES/SHA1/MODP-1024 with PSK",
         ]
     );
     assert_eq!(sa.write().unwrap(), body);

@@ -7,6 +7,7 @@ use adit_ike::{CloseReason, IkeSa, Phase1Proposal, Role};
 use adit_wire::Path;
 
 use super::peer::PeerKey;
+use super::refusal;
 use super::rekey_ike::Replaces;
 use super::{Job, Server, TimerKey};
 
@@ -99,7 +100,7 @@ impl Server {
             Err(refusal) => {
                 self.plane.stats.ike_exchanges_refused += 1;
                 if self.log_budget.spend(now) {
-                    tracing::warn!(peer = %path.remote, reason = %refusal.reason, "phase 1 refused");
+                    refusal::log(path.remote, &refusal.reason);
                 }
                 if let Some(notify) = refusal.notify {
                     self.send_ike(notify);
@@ -181,13 +182,13 @@ impl Server {
                 }
                 self.initial_contact(key, now);
             }
-            Event::AuthenticationFailing { path } => {
+            Event::AuthenticationFailing {
+                path,
+                authentication,
+            } => {
                 self.plane.stats.ike_authentication_failed += 1;
                 if self.log_budget.spend(now) {
-                    tracing::warn!(
-                        peer = %path.remote,
-                        "phase 1 authentication failed: the peer's pre-shared key is none of those for its address"
-                    );
+                    refusal::log_authentication_failing(path.remote, authentication);
                 }
             }
             Event::ChildRequested { id, offer } => self.child_requested(key, id, &offer, now),
@@ -233,6 +234,12 @@ impl Server {
                 CloseReason::NegotiationTimeout => self.plane.stats.ike_half_open_expired += 1,
                 CloseReason::BadPublicValue => self.plane.stats.ike_refused += 1,
                 _ => {}
+            }
+            if let CloseReason::Unproven(unproven) = reason {
+                self.plane.stats.ike_authentication_failed += 1;
+                if self.log_budget.spend(now) {
+                    refusal::log_unproven(remote, unproven);
+                }
             }
             tracing::debug!(peer = %remote, %reason, "phase 1 ended before it was established");
         } else {

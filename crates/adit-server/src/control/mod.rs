@@ -12,6 +12,7 @@ mod link;
 mod native;
 mod peer;
 mod pools;
+mod refusal;
 mod rekey;
 mod rekey_ike;
 mod session;

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use adit_ike::Phase1;
+use adit_crypto::sign::SignatureScheme;
+use adit_ike::{Authentication, Phase1};
 use adit_wire::{Channel, Path};
 
 use super::ike::IkeKey;
@@ -37,6 +38,16 @@ pub(super) struct PeerInfo {
     pub(super) ike: IkeInfo,
 }
 
+fn auth(authentication: Authentication) -> &'static str {
+    match authentication {
+        Authentication::PreSharedKey => "psk",
+        Authentication::Signature(SignatureScheme::Rsa) => "rsa",
+        Authentication::Signature(SignatureScheme::EcdsaP256) => "ecdsa-256",
+        Authentication::Signature(SignatureScheme::EcdsaP384) => "ecdsa-384",
+        Authentication::Signature(SignatureScheme::EcdsaP521) => "ecdsa-521",
+    }
+}
+
 impl Server {
     pub(super) fn ike_established(&mut self, key: IkeKey, phase1: &Phase1, now: Instant) {
         let Some(entry) = self.ikes.get(key.0) else {
@@ -45,7 +56,12 @@ impl Server {
         self.half_open.remove(entry.serial);
         let (path, replaces) = (entry.sa.path(), entry.replaces);
         self.plane.stats.ike_established += 1;
-        let identity = (phase1.peer_id.to_string(), path.remote);
+        // What an address says of a peer with a certificate is nothing (RFC 4945 3.1.1).
+        let name = match &phase1.certificate {
+            Some(name) => name.clone(),
+            None => phase1.peer_id.to_string(),
+        };
+        let identity = (name, path.remote);
         let info = PeerInfo {
             client: phase1.client.to_string(),
             nat: match (phase1.nat.local_behind, phase1.nat.remote_behind) {
@@ -58,12 +74,12 @@ impl Server {
                 encryption: phase1.proposal.cipher.to_string(),
                 hash: phase1.proposal.hash.to_string(),
                 group: phase1.proposal.group.to_string(),
-                auth: "psk".into(),
+                auth: auth(phase1.authentication).into(),
             },
         };
         tracing::info!(
             peer = %path.remote,
-            id = %phase1.peer_id,
+            id = identity.0,
             client = info.client,
             proposal = %phase1.proposal,
             nat = info.nat,

@@ -67,7 +67,7 @@ pub(crate) struct Ike {
     pub hash: String,
     /// Diffie-Hellman group.
     pub group: String,
-    /// psk.
+    /// psk, rsa, ecdsa-256, ecdsa-384 or ecdsa-521.
     pub auth: String,
 }
 
