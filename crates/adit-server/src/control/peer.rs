@@ -81,6 +81,7 @@ impl Server {
             peer = %path.remote,
             id = identity.0,
             client = info.client,
+            auth = info.ike.auth,
             proposal = %phase1.proposal,
             nat = info.nat,
             "phase 1 established"

@@ -3,6 +3,7 @@
 //! Each problem is reported with file, line, column, and what to write instead; unknown keys are
 //! errors. No secret ever appears in a report or in Debug output.
 
+mod certificate;
 mod document;
 mod files;
 mod inner;
@@ -24,8 +25,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use adit_cert::{OwnCertificate, Trust};
 use adit_crypto::EspSuite;
 use adit_ike::{IdValue, Phase1Proposal};
 use adit_link::domain::Domain;
@@ -105,6 +108,8 @@ pub(crate) struct Listen {
 pub(crate) struct Ipsec {
     /// The pre-shared key of everybody.
     pub psk: Option<Secret>,
+    /// The server's certificate, and whose certificates are believed.
+    pub certificate: Option<Certificate>,
     /// Pre-shared keys of some peers only.
     pub peers: Vec<Peer>,
     /// Phase 1 proposals in order of preference.
@@ -121,6 +126,15 @@ pub(crate) struct Ipsec {
     pub esn: bool,
     /// Dead peer detection.
     pub dpd: Option<Dpd>,
+}
+
+/// `certificate`, `key`, `ca` and `crl` of `[ipsec]`.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    /// What the server shows and signs with.
+    pub own: Arc<OwnCertificate>,
+    /// Whose certificates are believed.
+    pub trust: Arc<Trust>,
 }
 
 /// `[[ipsec.peer]]`.

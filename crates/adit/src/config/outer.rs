@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::settings::{Complaint, Settings};
-use super::{Dpd, Ipsec, L2tp, Listen, peers, proposal, psk, units};
+use super::{Dpd, Ipsec, L2tp, Listen, certificate, peers, proposal, psk, units};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -86,12 +86,13 @@ fn port(settings: &mut Settings<'_>, key: &'static str, default: u16) -> u16 {
 /// `[ipsec]`.
 pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Ipsec {
     let psk = psk::read(settings, "ipsec.psk", folder);
+    let certificate = certificate::read(settings, folder);
     let peers = peers::read(settings, folder, psk.is_some());
-    let ways = ["ipsec.psk", "ipsec.peer"];
+    let ways = ["ipsec.psk", "ipsec.peer", "ipsec.certificate", "ipsec.key"];
     if !ways.iter().any(|key| settings.is_set(key)) {
         settings.error(
             "ipsec.psk",
-            "is missing: clients cannot prove anything without it or [[ipsec.peer]]",
+            "is missing: clients cannot prove anything without it, a certificate or [[ipsec.peer]]",
             psk::HELP,
         );
     }
@@ -136,6 +137,7 @@ pub(super) fn ipsec(settings: &mut Settings<'_>, folder: &Path) -> Ipsec {
     let tries = settings.number("ipsec.dpd.tries", 8, 1..=100);
     Ipsec {
         psk,
+        certificate,
         peers,
         ike,
         esp,

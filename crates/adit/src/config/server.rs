@@ -23,8 +23,8 @@ pub(crate) enum ServerConfigError {
     /// No proposal, so no client could ever agree.
     #[error("no proposal is allowed. Leave {0} out for the default")]
     NoProposal(&'static str),
-    /// No key, so nobody could prove anything.
-    #[error("there is no key. Set ipsec.psk")]
+    /// No key and no certificate, so nobody could prove anything.
+    #[error("there is neither a key nor a certificate. Set ipsec.psk")]
     NoCredentials,
 }
 
@@ -99,10 +99,14 @@ impl Config {
     }
 
     fn keyring(&self) -> Keyring {
-        let everybody = match &self.ipsec.psk {
+        let mut everybody = match &self.ipsec.psk {
             Some(psk) => Credentials::psk(peers::shared(psk)),
             None => Credentials::default(),
         };
+        if let Some(certificate) = &self.ipsec.certificate {
+            everybody.certificate = Some(Arc::clone(&certificate.own));
+            everybody.trust = Some(Arc::clone(&certificate.trust));
+        }
         let keys: Vec<RangedKey> = self.ipsec.peers.iter().map(RangedKey::from).collect();
         Keyring::new(&everybody, &keys)
     }
@@ -118,7 +122,7 @@ impl Config {
             return Err(ServerConfigError::NoProposal("ipsec.esp"));
         }
         let ways = &self.ipsec;
-        if ways.psk.is_none() && ways.peers.is_empty() {
+        if ways.psk.is_none() && ways.peers.is_empty() && ways.certificate.is_none() {
             return Err(ServerConfigError::NoCredentials);
         }
         Ok(())

@@ -1,4 +1,12 @@
-//! Who may prove itself how: `[[ipsec.peer]]`.
+//! Who may prove itself how: `[[ipsec.peer]]`, and the server's certificate.
+
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber,
+    date_time_ymd,
+};
 
 use super::*;
 
@@ -14,6 +22,71 @@ impl Folder {
         crate::users::write_private(&self.path(name), self.0.path(), bytes.as_ref()).unwrap();
     }
 }
+
+// A folder with an authority, a server's certificate and its key.
+struct Pki {
+    folder: Folder,
+    ca: CertificateParams,
+    ca_key: KeyPair,
+    key: KeyPair,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let mut ca = CertificateParams::default();
+        ca.distinguished_name.push(DnType::CommonName, "Clients");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pki = Self {
+            folder: Folder::new(),
+            ca,
+            ca_key: KeyPair::generate().unwrap(),
+            key: KeyPair::generate().unwrap(),
+        };
+        let ca = pki.ca.self_signed(&pki.ca_key).unwrap();
+        pki.folder.write("ca.pem", ca.pem());
+        pki.folder.write("server.key", pki.key.serialize_pem());
+        pki.issue(&Self::server());
+        pki
+    }
+
+    fn server() -> CertificateParams {
+        let mut params = CertificateParams::new(vec!["vpn.example.net".to_owned()]).unwrap();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params
+    }
+
+    fn issue(&self, params: &CertificateParams) {
+        let issuer = Issuer::from_params(&self.ca, &self.ca_key);
+        let certificate = params.signed_by(&self.key, &issuer).unwrap();
+        self.folder.write("server.pem", certificate.pem());
+    }
+
+    fn revoke(&self, next_update: i32) {
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(next_update, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let issuer = Issuer::from_params(&self.ca, &self.ca_key);
+        let crl = params.signed_by(&issuer).unwrap();
+        self.folder.write("clients.crl", crl.pem().unwrap());
+    }
+
+    // The problems of the ten lines with these in place of psk.
+    fn problems(&self, lines: &str) -> Vec<(usize, usize, String)> {
+        let text = with("psk = { file = \"psk\" }\n", lines);
+        problems(self.folder.load(&text))
+    }
+}
+
+const CERTIFIED: &str = "certificate = \"server.pem\"\n\
+                         key = { file = \"server.key\" }\n\
+                         ca = [\"ca.pem\"]\n";
 
 #[test]
 fn peers_get_their_keys_by_address() {
@@ -198,4 +271,127 @@ fn the_keys_of_peers_are_never_shown() {
     let text = with_peers("[[ipsec.peer]]\npsk = { file = \"psk\" }\nfrom = [\"nowhere\"]\n");
     let report = folder.report(&folder.load(&text).unwrap_err().problems);
     assert!(report.contains("from = [\"nowhere\"]"), "{report}");
+}
+
+#[test]
+fn a_certificate_takes_the_place_of_a_key() {
+    let pki = Pki::new();
+    let text = with("psk = { file = \"psk\" }\n", CERTIFIED);
+    let loaded = pki.folder.load(&text).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let certificate = loaded.config.ipsec.certificate.as_ref().unwrap();
+    assert_eq!(certificate.own.names()[0].to_string(), "vpn.example.net");
+    assert_eq!(certificate.trust.issuers().len(), 1);
+    let keyring = loaded.config.server().unwrap().credentials;
+    let everybody = keyring.for_peer("192.0.2.1".parse().unwrap());
+    assert!(everybody.psks.is_empty());
+    assert!(everybody.certificate.is_some() && everybody.trust.is_some());
+    pki.revoke(2999);
+    let revoking = format!("{CERTIFIED}crl = [\"clients.crl\"]\n");
+    assert_eq!(pki.problems(&revoking), []);
+}
+
+#[test]
+fn certificate_key_and_authority_need_each_other() {
+    let pki = Pki::new();
+    for (left_out, expected) in [
+        (
+            "certificate = \"server.pem\"\n",
+            "`ipsec.certificate`: is missing",
+        ),
+        (
+            "key = { file = \"server.key\" }\n",
+            "`ipsec.key`: is missing",
+        ),
+        ("ca = [\"ca.pem\"]\n", "`ipsec.ca`: is missing"),
+    ] {
+        let lines = CERTIFIED.replace(left_out, "psk = { file = \"psk\" }\n");
+        let found = pki.problems(&lines);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert_eq!(found[0].0, 1);
+        assert!(found[0].2.starts_with(expected), "{found:#?}");
+    }
+    let found = pki.problems("psk = { file = \"psk\" }\ncrl = []\n");
+    assert_eq!(found.len(), 3, "{found:#?}");
+}
+
+#[test]
+fn files_of_certificates_are_checked_where_they_are_named() {
+    let pki = Pki::new();
+    pki.folder.write("empty", "# nothing here\n");
+    pki.folder
+        .write("other.key", KeyPair::generate().unwrap().serialize_pem());
+    pki.folder.write(
+        "locked.key",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
+    for (old, new, line, column, expected) in [
+        ("server.pem", "none", 2, 15, "cannot read"),
+        ("server.pem", "empty", 2, 15, "no certificate in it"),
+        ("server.key", "none", 3, 16, "cannot read"),
+        ("server.key", "empty", 3, 7, "no private key in it"),
+        (
+            "server.key",
+            "other.key",
+            3,
+            7,
+            "is not that of the certificate",
+        ),
+        ("server.key", "locked.key", 3, 7, "openssl pkey"),
+        ("ca.pem", "none", 4, 7, "cannot read"),
+        ("ca.pem", "empty", 4, 7, "no certificate in it"),
+        ("ca.pem", "server.pem", 4, 7, "is not a CA's"),
+        ("[\"ca.pem\"]", "[]", 4, 6, "names no authority"),
+        (
+            "[\"ca.pem\"]",
+            "[\"ca.pem\"]\ncrl = [\"ca.pem\"]",
+            5,
+            8,
+            "no revocation list",
+        ),
+    ] {
+        let found = pki.problems(&CERTIFIED.replace(old, new));
+        assert_eq!(found.len(), 1, "{new}\n{found:#?}");
+        let (l, c, message) = &found[0];
+        assert_eq!((*l, *c), (line, column), "{message}");
+        assert!(message.contains(expected), "{new}\n{message}");
+    }
+    // A key in place of a file's name is as secret as a PSK.
+    let lines = CERTIFIED.replace("{ file = \"server.key\" }", "\"SuperSecret99\"");
+    let text = with("psk = { file = \"psk\" }\n", &lines);
+    let report = pki
+        .folder
+        .report(&pki.folder.load(&text).unwrap_err().problems);
+    assert!(!report.contains("SuperSecret99"), "{report}");
+}
+
+#[test]
+fn what_clients_will_not_like_is_told() {
+    let pki = Pki::new();
+    let one = |params: &CertificateParams| {
+        pki.issue(params);
+        let found = pki.problems(CERTIFIED);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        found[0].2.clone()
+    };
+    let mut params = Pki::server();
+    params.not_after = date_time_ymd(2020, 1, 1);
+    assert!(one(&params).contains("has expired"));
+    params.not_after = (SystemTime::now() + Duration::from_secs(10 * 86_400 + 60)).into();
+    assert!(one(&params).contains("expires in 10 days"));
+    let mut params = Pki::server();
+    params.not_before = date_time_ymd(2999, 1, 1);
+    assert!(one(&params).contains("is not valid yet"));
+    let mut params = Pki::server();
+    params.subject_alt_names.clear();
+    assert!(one(&params).contains("no subjectAltName"));
+    let mut params = Pki::server();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    assert!(one(&params).contains("neither IKE nor serverAuth"));
+
+    pki.issue(&Pki::server());
+    pki.revoke(2021);
+    let found = pki.problems(&format!("{CERTIFIED}crl = [\"clients.crl\"]\n"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].2.contains("past its nextUpdate"), "{found:#?}");
 }
