@@ -127,6 +127,8 @@ fn dates_count_for_every_certificate() {
         error.to_string(),
         "a certificate of the chain expired 106 days ago"
     );
+    assert_eq!(trust.expired(NOW), ["CN=Root, O=Example"]);
+    assert_eq!(trust.expired(NOW - year / 2), [""; 0]);
 }
 
 #[test]
@@ -310,6 +312,10 @@ fn revoked_certificates_are_refused() {
         "the configured revocation list of its issuer was due for replacement 2 days ago"
     );
     accepted(&stale, &[laptop(&ca).der]);
+    assert_eq!(
+        (stale.overdue_crls(NOW), stale.overdue_crls(NOW - 3 * DAY)),
+        (1, 0)
+    );
 
     // A list that somebody else signed in the issuer's name.
     let namesake = ca.issue(ca_params("Middle", 9), Key::p256());
