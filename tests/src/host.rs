@@ -43,13 +43,29 @@ pub fn udp_packet(from: IpAddr, to: IpAddr, payload: &[u8]) -> Vec<u8> {
     buf.as_slice().to_vec()
 }
 
-/// The packet that comes back, if the host is the destination and it is UDP.
+/// The packet that comes back, if the host is the destination and it is UDP, or if it is an echo
+/// request over IPv4, which any host answers.
 pub(crate) fn echo(packet: &[u8]) -> Option<Vec<u8>> {
     let header = IpHeader::parse(packet).ok()?;
+    if header.protocol == protocol::ICMP && packet.get(header.payload_start) == Some(&8) {
+        return Some(echo_reply(packet, &header));
+    }
     let to_host = header.destination == HOST_V4 || header.destination == HOST_V6;
     if !to_host || header.protocol != protocol::UDP {
         return None;
     }
     let payload = packet.get(header.payload_start + udp::HEADER_LEN..header.end)?;
     Some(udp_packet(header.destination, header.source, payload))
+}
+
+fn echo_reply(request: &[u8], header: &IpHeader) -> Vec<u8> {
+    let mut reply = request.to_vec();
+    reply[12..16].copy_from_slice(&request[16..20]);
+    reply[16..20].copy_from_slice(&request[12..16]);
+    let message = &mut reply[header.payload_start..];
+    message[0] = 0;
+    message[2..4].fill(0);
+    let sum = checksum::internet(message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    reply
 }

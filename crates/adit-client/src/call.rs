@@ -131,6 +131,10 @@ impl Call {
             && let Some(host) = &mut self.host
             && let Ok(Handled::Consumed) = host.handle_packet(inner, &header, now, rng)
         {
+            let advertised = host.take_advertised().map(Event::RouterAdvertisement);
+            let dhcp = host.take_dhcp_dns().map(Event::Dhcp6);
+            let events = advertised.into_iter().chain(dhcp);
+            self.told.extend(events.map(Told::Event));
             return None;
         }
         Some(start..start + header.end)
@@ -236,7 +240,7 @@ impl Call {
             let reason = self.ending.take().unwrap_or(DownReason::Closed);
             self.told.push_back(Told::Ended(reason));
         } else {
-            return false;
+            return !self.told.is_empty();
         }
         true
     }

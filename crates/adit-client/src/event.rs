@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use adit_crypto::{EspSuite, Group};
+use adit_link::Advertised;
 use adit_link::domain::Domain;
 use adit_ppp::{AuthFailure, AuthMethod, AuthOption, Framing, NcpState};
 use ipnet::Ipv6Net;
@@ -104,7 +105,11 @@ pub enum Event {
     },
     /// The server announced the link's MTU.
     Mtu(u32),
-    /// Resolvers for IPv6.
+    /// A Router Advertisement came.
+    RouterAdvertisement(Advertised),
+    /// DHCPv6 answered an Information-request, with these resolvers.
+    Dhcp6(Vec<Ipv6Addr>),
+    /// Resolvers for IPv6, all that are known.
     Ipv6Dns(Vec<Ipv6Addr>),
     /// Search domains.
     Ipv6Search(Vec<Domain>),

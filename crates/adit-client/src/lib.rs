@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod event;
 mod plain;
+pub mod probe;
 pub mod profile;
 mod sas;
 

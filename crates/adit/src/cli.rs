@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
+use crate::probe::Options;
+
 /// Where the configuration is unless `--config` says otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/adit/adit.toml";
 
@@ -44,6 +46,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: UserCommand,
     },
+    /// Ask any L2TP/IPsec server, phase by phase, what it offers and negotiates
+    Probe(Options),
     /// Show what the running server is and what it counted
     Status {
         /// Which server to ask.

@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod config;
 mod log;
+mod probe;
 mod quickstart;
 mod serve;
 mod time;
@@ -88,6 +89,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Serve { config } => serve(config::load(&config.config)?),
         Command::Check { config, json } => check::run(&config.config, json),
+        Command::Probe(options) => probe::run(&options),
         Command::User { command } => users::command::run(command),
         Command::Status { server, json } => admin::client::status(&server, json),
         Command::Sessions { server, json } => admin::client::sessions(&server, json),

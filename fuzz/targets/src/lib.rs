@@ -12,6 +12,7 @@ mod inputs;
 mod l2tp;
 mod link;
 mod ppp;
+mod probe;
 mod server;
 
 pub use certificate::certificate;
@@ -23,6 +24,7 @@ pub use inputs::messages;
 pub use l2tp::{l2tp_message, l2tp_tunnel};
 pub use link::{ip_packet, link_packet};
 pub use ppp::{ppp_frame, ppp_link};
+pub use probe::probe;
 pub use server::{server_inside, server_outside};
 
 /// A target: its name, which is also its corpus folder's, and what it does.
@@ -44,6 +46,7 @@ pub const TARGETS: [Target; 15] = [
     ("ppp_link", ppp_link),
     ("link_packet", link_packet),
     ("ip_packet", ip_packet),
+    ("probe", probe),
     ("server_outside", server_outside),
     ("server_inside", server_inside),
 ];

@@ -1,6 +1,7 @@
 //! The world: server, clients, network, host and clock.
 
 mod dialled;
+mod probe;
 mod run;
 
 use std::cmp::Reverse;

@@ -230,27 +230,35 @@ impl World {
         loop {
             if let Some(transmit) = self.server.poll_transmit() {
                 self.send_from_server(transmit.path, transmit.payload);
-            } else if let Some(job) = self.server.poll_job() {
-                self.server.handle_job(job.run(Self::UNIX), self.now);
-            } else if let Some(Event::Authenticate {
-                session, attempt, ..
-            }) = self.server.poll_event()
-            {
-                let verified = self
-                    .users
-                    .get(attempt.user())
-                    .map(|credential| attempt.verify(credential));
-                let decision = match verified {
-                    Some(Verified::Accepted { success_message }) => {
-                        Decision::Accept { success_message }
-                    }
-                    _ => Decision::Reject(RejectReason::BadCredentials),
-                };
-                self.server.handle_verdict(session, decision, self.now);
-            } else if self.server.poll_tun().is_none() {
+            } else if !self.step_server() {
                 return;
             }
         }
+    }
+
+    /// Does one thing that the server asks for; `false` if there is none.
+    pub(super) fn step_server(&mut self) -> bool {
+        if let Some(job) = self.server.poll_job() {
+            self.server.handle_job(job.run(Self::UNIX), self.now);
+        } else if let Some(Event::Authenticate {
+            session, attempt, ..
+        }) = self.server.poll_event()
+        {
+            let verified = self
+                .users
+                .get(attempt.user())
+                .map(|credential| attempt.verify(credential));
+            let decision = match verified {
+                Some(Verified::Accepted { success_message }) => {
+                    Decision::Accept { success_message }
+                }
+                _ => Decision::Reject(RejectReason::BadCredentials),
+            };
+            self.server.handle_verdict(session, decision, self.now);
+        } else {
+            return self.server.poll_tun().is_some();
+        }
+        true
     }
 
     pub(super) fn drain_client(&mut self, id: ClientId) {

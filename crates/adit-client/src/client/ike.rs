@@ -104,7 +104,7 @@ impl Client {
                     lifetime: child.lifetime_seconds,
                     kilobytes: child.lifetime_kilobytes,
                 });
-                if !self.call.is_started() && !self.closing {
+                if !(self.call.is_started() || self.closing || self.ipsec_only) {
                     let link_mtu = self.link_mtu();
                     self.call.start(link_mtu, now, &mut self.rng);
                 }

@@ -27,7 +27,7 @@ pub const HEADROOM: usize = adit_esp::HEADROOM
 /// Bytes that must be free after it.
 pub const TAILROOM: usize = adit_esp::TAILROOM;
 
-const NON_ESP_MARKER: [u8; 4] = [0; 4];
+pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
 const L2TP_PORT: u16 = 1701;
 
 /// A Diffie-Hellman computation, to be run away from the packet path.
@@ -92,6 +92,8 @@ pub struct Client {
     events: VecDeque<Event>,
     down: bool,
     closing: bool,
+    /// No call is made once the SAs are there.
+    ipsec_only: bool,
 }
 
 impl Client {
@@ -129,6 +131,7 @@ impl Client {
             events: VecDeque::new(),
             down: false,
             closing: false,
+            ipsec_only: false,
         };
         client.drive(now);
         client
@@ -138,6 +141,13 @@ impl Client {
     /// included. The session lives on.
     pub fn set_ike_policy(&mut self, ike: Arc<adit_ike::Config>) {
         self.config.ike = ike;
+    }
+
+    /// The same connection without a call: it does nothing more once the SAs are there.
+    #[must_use]
+    pub fn ipsec_only(mut self) -> Self {
+        self.ipsec_only = true;
+        self
     }
 
     /// Takes a datagram. If it held an IP packet, gives its range in `datagram`, where it has been
@@ -287,10 +297,11 @@ impl Client {
     }
 
     /// Ends the connection as built-in clients do: PPP Terminate-Request, CDN and StopCCN, then
-    /// Deletes. [`Event::Down`] tells when everything has been said.
+    /// Deletes. [`Event::Down`] tells when everything has been said. When it is called again, it waits
+    /// for no more answers.
     pub fn close(&mut self, now: Instant) {
-        self.closing = true;
-        if !self.call.close(now, &mut self.rng) {
+        let again = std::mem::replace(&mut self.closing, true);
+        if !self.call.close(now, &mut self.rng) || again {
             self.hang_up_at = Some(now);
             self.hang_up(now);
         }

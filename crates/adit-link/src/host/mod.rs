@@ -4,6 +4,7 @@
 //!
 //! It never forwards, and takes configuration only from a link-local address on the link.
 
+mod advertised;
 mod learnt;
 #[cfg(test)]
 mod tests;
@@ -24,11 +25,15 @@ use crate::nd::{self, Message, NdOption, Preference, RouterAdvertisement};
 use crate::packet::{self, MAX_QUEUED};
 use crate::{Error, Handled};
 
+pub use advertised::Advertised;
 use learnt::Learnt;
 
 // RFC 4861 10, RFC 7559 2.
 const SOLICITATION_INTERVAL: Duration = Duration::from_secs(4);
 const SOLICITATION_CAP: Duration = Duration::from_secs(3600);
+
+/// ICMPv6 (RFC 4443 4.2).
+const ECHO_REPLY: u8 = 129;
 
 /// What a host has learnt about its link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +121,9 @@ pub struct Host {
     solicit: Option<(Instant, Backoff)>,
     dhcp: Option<Client>,
     learnt: Learnt,
+    /// The last advertisement and the last answer of DHCPv6, for who wants to see them.
+    advertised: Option<Advertised>,
+    dhcp_dns: Option<Vec<Ipv6Addr>>,
     transmits: VecDeque<Vec<u8>>,
     stats: HostStats,
 }
@@ -136,6 +144,8 @@ impl Host {
             solicit: None,
             dhcp: None,
             learnt: Learnt::default(),
+            advertised: None,
+            dhcp_dns: None,
             transmits: VecDeque::new(),
             stats: HostStats::default(),
         };
@@ -175,7 +185,8 @@ impl Host {
         let kind = packet::icmpv6_kind(packet, header);
         let done = if kind.is_some_and(nd::is_neighbor_discovery) {
             self.neighbor_discovery(packet, header, source, now, rng)
-        } else if !address::stays_on_link(source, destination) {
+        } else if !address::stays_on_link(source, destination) || kind == Some(ECHO_REPLY) {
+            // An answer belongs to whoever asked.
             return Ok(Handled::Forward);
         } else {
             self.link_packet(packet, header, kind, (source, destination), now)
@@ -236,6 +247,16 @@ impl Host {
     /// The next thing learnt.
     pub fn poll_event(&mut self) -> Option<HostEvent> {
         self.learnt.poll_event()
+    }
+
+    /// What the latest Router Advertisement said, once for each.
+    pub fn take_advertised(&mut self) -> Option<Advertised> {
+        self.advertised.take()
+    }
+
+    /// The resolvers of the latest answer to an Information-request, once for each.
+    pub fn take_dhcp_dns(&mut self) -> Option<Vec<Ipv6Addr>> {
+        self.dhcp_dns.take()
     }
 
     fn start_soliciting(&mut self, now: Instant) {
@@ -306,6 +327,7 @@ impl Host {
             }
         }
         self.learnt.tell_dns();
+        self.advertised = Some(Advertised::read(advertisement, source));
         if advertisement.other && self.dhcp.is_none() {
             self.dhcp = Some(Client::new(self.interface_id, now, rng));
         }
@@ -340,6 +362,7 @@ impl Host {
             && let Some(servers) = client.handle_reply(message, now)?
         {
             self.stats.dhcp_replies += 1;
+            self.dhcp_dns = Some(servers.clone());
             self.learnt.dhcp_dns(servers);
             self.learnt.tell_dns();
         } else {

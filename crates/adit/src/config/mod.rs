@@ -46,6 +46,7 @@ use settings::Settings;
 pub(crate) use networks::{is_ula, prefix_fault};
 pub(crate) use problem::{ConfigErrors, Problem, ProblemDto, Severity, line_column, render};
 pub(crate) use server::ServerConfigError;
+pub(crate) use units::duration;
 
 /// Where the admin socket is unless the configuration says otherwise.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/adit/adit.sock";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Reads a duration: numbers with units, largest first or not ("1h30m").
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u64); 5] = [
         ("ms", 1),
         ("s", 1_000),
