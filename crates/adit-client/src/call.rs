@@ -340,7 +340,9 @@ impl Call {
             }
             Ppp::Authenticated { .. } => self.tell(Event::Authenticated),
             Ppp::AuthFailed { reason, .. } => self.tell(Event::AuthFailed(reason)),
-            Ppp::Ipv4Up { local, peer, dns } => self.tell(Event::Ipv4 {
+            Ppp::Ipv4Up {
+                local, peer, dns, ..
+            } => self.tell(Event::Ipv4 {
                 address: local,
                 server: peer,
                 dns,

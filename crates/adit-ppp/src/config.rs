@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::Secret;
+use crate::manner::Manner;
 
 /// How a client proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,6 +165,8 @@ pub struct ClientConfig {
     pub request_dns: bool,
     /// Interface identifier to propose; `None`: a random one.
     pub interface_id: Option<u64>,
+    /// How the requests are worded.
+    pub manner: Manner,
 }
 
 impl ClientConfig {
@@ -194,6 +197,7 @@ impl Default for ClientConfig {
             ipv6: true,
             request_dns: true,
             interface_id: None,
+            manner: Manner::OWN,
         }
     }
 }
@@ -216,6 +220,9 @@ pub struct Ipv4Network {
     pub peer: Ipv4Addr,
     /// Resolvers; the first two are used (RFC 1877 knows no more).
     pub dns: Vec<Ipv4Addr>,
+    /// NetBIOS name servers; the first two are used. A peer that asks for what is not there gets a
+    /// Configure-Reject.
+    pub wins: Vec<Ipv4Addr>,
 }
 
 /// What IPv6CP agrees on.

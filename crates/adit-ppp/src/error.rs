@@ -52,6 +52,9 @@ pub enum Failure {
     /// Max-configure requests got no answer.
     #[error("the peer does not answer")]
     NoAnswer,
+    /// The peer acknowledges our requests and never makes one of its own.
+    #[error("the peer never sends a Configure-Request")]
+    NoRequest,
     /// More Naks than max-failure.
     #[error("no agreement after {0} rounds")]
     NoConvergence(u32),
@@ -75,6 +78,9 @@ pub enum Failure {
     /// The peer rejects the Interface-Identifier option.
     #[error("the peer rejects the interface identifier option")]
     InterfaceIdRejected,
+    /// Nothing is compressed here.
+    #[error("no compression is wanted")]
+    NoCompression,
     /// The peer does not know the codes of the automaton.
     #[error("the peer rejects code {0}")]
     CodeRejected(u8),

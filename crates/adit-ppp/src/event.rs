@@ -36,6 +36,8 @@ pub enum Event {
         peer: Ipv4Addr,
         /// Resolvers: offered by a server, learnt by a client.
         dns: Vec<Ipv4Addr>,
+        /// NetBIOS name servers, likewise.
+        wins: Vec<Ipv4Addr>,
     },
     /// IPCP is open no longer.
     Ipv4Down,

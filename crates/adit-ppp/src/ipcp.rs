@@ -7,12 +7,15 @@ use adit_wire::Writer;
 use crate::automaton::{Context, Judgement, Protocol};
 use crate::config::Ipv4Network;
 use crate::error::Failure;
+use crate::manner::IpcpOption;
 use crate::option::{self, Opt};
 
 mod kind {
     pub(super) const ADDRESS: u8 = 3;
     pub(super) const DNS_1: u8 = 129;
+    pub(super) const NBNS_1: u8 = 130;
     pub(super) const DNS_2: u8 = 131;
+    pub(super) const NBNS_2: u8 = 132;
 }
 
 #[derive(Debug)]
@@ -23,17 +26,24 @@ enum Role {
         appended: bool,
     },
     Client {
-        local: Ipv4Addr,
         peer: Ipv4Addr,
-        /// Resolvers as far as they are known; `None` where we do not ask (any more).
-        dns_1: Option<Ipv4Addr>,
-        dns_2: Option<Ipv4Addr>,
+        /// What we ask for, in order, with what is known of it; the peer's rejects are left out.
+        wanted: Vec<(IpcpOption, Ipv4Addr)>,
     },
 }
 
 #[derive(Debug)]
 pub(crate) struct Ipcp {
     role: Role,
+}
+
+/// What IPCP has agreed on.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pub(crate) local: Ipv4Addr,
+    pub(crate) peer: Ipv4Addr,
+    pub(crate) dns: Vec<Ipv4Addr>,
+    pub(crate) wins: Vec<Ipv4Addr>,
 }
 
 impl Ipcp {
@@ -44,38 +54,62 @@ impl Ipcp {
         }
     }
 
-    pub(crate) fn client(request_dns: bool) -> Self {
-        let unknown = request_dns.then_some(Ipv4Addr::UNSPECIFIED);
+    pub(crate) fn client(options: &[IpcpOption], request_dns: bool) -> Self {
+        let wanted = options
+            .iter()
+            .filter(|option| request_dns || !matches!(option, IpcpOption::Dns1 | IpcpOption::Dns2))
+            .map(|option| (*option, Ipv4Addr::UNSPECIFIED))
+            .collect();
         Self {
             role: Role::Client {
-                local: Ipv4Addr::UNSPECIFIED,
                 peer: Ipv4Addr::UNSPECIFIED,
-                dns_1: unknown,
-                dns_2: unknown,
+                wanted,
             },
         }
     }
 
-    /// Our address, the peer's, and the resolvers, once IPCP is open.
-    pub(crate) fn agreed(&self) -> Result<(Ipv4Addr, Ipv4Addr, Vec<Ipv4Addr>), Failure> {
+    /// Addresses and resolvers, once IPCP is open.
+    pub(crate) fn agreed(&self) -> Result<Agreed, Failure> {
         match &self.role {
-            Role::Server { network, .. } => {
-                let dns = network.dns.iter().copied().take(2).collect();
-                Ok((network.local, network.peer, dns))
-            }
-            Role::Client { local, .. } if local.is_unspecified() => Err(Failure::NoAddress),
-            Role::Client {
-                local,
-                peer,
-                dns_1,
-                dns_2,
-            } => {
-                let mut dns: Vec<_> = [*dns_1, *dns_2].into_iter().flatten().collect();
-                dns.retain(|address| !address.is_unspecified());
-                dns.dedup();
-                Ok((*local, *peer, dns))
+            Role::Server { network, .. } => Ok(Agreed {
+                local: network.local,
+                peer: network.peer,
+                dns: network.dns.iter().copied().take(2).collect(),
+                wins: network.wins.iter().copied().take(2).collect(),
+            }),
+            Role::Client { peer, wanted } => {
+                let known = |names: &[IpcpOption]| {
+                    let mut known: Vec<_> = wanted
+                        .iter()
+                        .filter(|(option, address)| {
+                            names.contains(option) && !address.is_unspecified()
+                        })
+                        .map(|(_, address)| *address)
+                        .collect();
+                    known.dedup();
+                    known
+                };
+                Ok(Agreed {
+                    local: known(&[IpcpOption::Address])
+                        .first()
+                        .copied()
+                        .ok_or(Failure::NoAddress)?,
+                    peer: *peer,
+                    dns: known(&[IpcpOption::Dns1, IpcpOption::Dns2]),
+                    wins: known(&[IpcpOption::Nbns1, IpcpOption::Nbns2]),
+                })
             }
         }
+    }
+}
+
+fn kind_of(option: IpcpOption) -> u8 {
+    match option {
+        IpcpOption::Address => kind::ADDRESS,
+        IpcpOption::Dns1 => kind::DNS_1,
+        IpcpOption::Dns2 => kind::DNS_2,
+        IpcpOption::Nbns1 => kind::NBNS_1,
+        IpcpOption::Nbns2 => kind::NBNS_2,
     }
 }
 
@@ -92,6 +126,7 @@ impl Protocol for Ipcp {
     const NUMBER: u16 = crate::protocol::IPCP;
     const NAME: &'static str = "IPCP";
     const NEEDS_NAKED: bool = true;
+    const REPEATS: bool = false;
 
     fn request(&self, to: &mut Writer) {
         match &self.role {
@@ -99,17 +134,9 @@ impl Protocol for Ipcp {
             Role::Server { network, .. } => {
                 option::write(to, kind::ADDRESS, &network.local.octets());
             }
-            Role::Client {
-                local,
-                dns_1,
-                dns_2,
-                ..
-            } => {
-                option::write(to, kind::ADDRESS, &local.octets());
-                for (kind, dns) in [(kind::DNS_1, dns_1), (kind::DNS_2, dns_2)] {
-                    if let Some(dns) = dns {
-                        option::write(to, kind, &dns.octets());
-                    }
+            Role::Client { wanted, .. } => {
+                for (wanted, address) in wanted {
+                    option::write(to, kind_of(*wanted), &address.octets());
                 }
             }
         }
@@ -118,23 +145,28 @@ impl Protocol for Ipcp {
     fn judge(&mut self, judgement: &mut Judgement<'_>, _: &mut Context<'_>) -> Result<(), Failure> {
         let mut named = false;
         for option in judgement.options() {
-            match (&self.role, option.kind) {
-                (Role::Server { network, .. }, kind::ADDRESS) => {
-                    named = true;
-                    compare(judgement, option, Some(&network.peer));
-                }
-                (Role::Server { network, .. }, kind::DNS_1) => {
-                    compare(judgement, option, network.dns.first());
-                }
-                (Role::Server { network, .. }, kind::DNS_2) => {
-                    compare(judgement, option, network.dns.get(1));
-                }
-                (Role::Client { .. }, kind::ADDRESS) => match option.array::<4>() {
-                    Some(address) if address != [0; 4] => {}
-                    // We have no address to give.
+            let Role::Server { network, .. } = &self.role else {
+                match (option.kind, option.array::<4>()) {
+                    (kind::ADDRESS, Some(address)) if address != [0; 4] => {}
+                    // We have nothing to give.
                     _ => judgement.reject(option),
-                },
-                // Old addresses (1), header compression (2), WINS (130, 132) and everything else.
+                }
+                continue;
+            };
+            match option.kind {
+                // Never rejected, whatever it holds: clients then fall back to option 1 and loop, or
+                // hang up.
+                kind::ADDRESS => {
+                    named = true;
+                    if option.data != network.peer.octets() {
+                        judgement.nak(option, &network.peer.octets());
+                    }
+                }
+                kind::DNS_1 => compare(judgement, option, network.dns.first()),
+                kind::DNS_2 => compare(judgement, option, network.dns.get(1)),
+                kind::NBNS_1 => compare(judgement, option, network.wins.first()),
+                kind::NBNS_2 => compare(judgement, option, network.wins.get(1)),
+                // Old addresses (1), header compression (2) and everything else.
                 _ => judgement.reject(option),
             }
         }
@@ -162,23 +194,14 @@ impl Protocol for Ipcp {
 
     fn naked(&mut self, options: &[Opt<'_>], _: &mut Context<'_>) -> Result<(), Failure> {
         // A server keeps its address whatever the peer thinks of it; max-failure ends the dispute.
-        if let Role::Client {
-            local,
-            dns_1,
-            dns_2,
-            ..
-        } = &mut self.role
-        {
+        if let Role::Client { wanted, .. } = &mut self.role {
             for option in option::first_of_each(options) {
-                let Some(address) = option.array().map(Ipv4Addr::from) else {
-                    continue;
-                };
-                match option.kind {
-                    kind::ADDRESS => *local = address,
-                    // Only what we asked for: a Nak may append options, we need not take them.
-                    kind::DNS_1 => *dns_1 = dns_1.map(|_| address),
-                    kind::DNS_2 => *dns_2 = dns_2.map(|_| address),
-                    _ => {}
+                // Only what we asked for: a Nak may append options, we need not take them.
+                let asked = wanted
+                    .iter_mut()
+                    .find(|(wanted, _)| kind_of(*wanted) == option.kind);
+                if let (Some((_, known)), Some(address)) = (asked, option.array()) {
+                    *known = Ipv4Addr::from(address);
                 }
             }
         }
@@ -187,11 +210,11 @@ impl Protocol for Ipcp {
 
     fn rejected(&mut self, options: &[Opt<'_>]) -> Result<(), Failure> {
         for option in options {
-            match (&mut self.role, option.kind) {
-                (_, kind::ADDRESS) => return Err(Failure::AddressRejected),
-                (Role::Client { dns_1, .. }, kind::DNS_1) => *dns_1 = None,
-                (Role::Client { dns_2, .. }, kind::DNS_2) => *dns_2 = None,
-                _ => {}
+            if option.kind == kind::ADDRESS {
+                return Err(Failure::AddressRejected);
+            }
+            if let Role::Client { wanted, .. } = &mut self.role {
+                wanted.retain(|(wanted, _)| kind_of(*wanted) != option.kind);
             }
         }
         Ok(())

@@ -64,6 +64,7 @@ impl Protocol for Ipv6cp {
     const NUMBER: u16 = crate::protocol::IPV6CP;
     const NAME: &'static str = "IPv6CP";
     const NEEDS_NAKED: bool = true;
+    const REPEATS: bool = false;
 
     fn request(&self, to: &mut Writer) {
         option::write(to, INTERFACE_ID, &self.local.to_be_bytes());

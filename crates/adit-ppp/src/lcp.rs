@@ -6,6 +6,7 @@ use crate::automaton::{Context, Judgement, Protocol};
 use crate::config::{AuthMethod, AuthOption};
 use crate::error::Failure;
 use crate::frame::Framing;
+use crate::manner::LcpOption;
 use crate::option::{self, Opt};
 
 mod kind {
@@ -16,6 +17,8 @@ mod kind {
     pub(super) const MAGIC: u8 = 5;
     pub(super) const PFC: u8 = 7;
     pub(super) const ACFC: u8 = 8;
+    /// RFC 1570 2.3
+    pub(super) const CALLBACK: u8 = 13;
 }
 
 /// The MRU without an option (RFC 1661 6.1), and the most that is made use of.
@@ -64,11 +67,11 @@ pub(crate) struct Lcp {
     refused: Vec<AuthMethod>,
     /// Server: what we ask for.
     auth: Option<AuthMethod>,
+    /// What we ask for, in order, without what the peer has rejected.
+    wanted: Vec<LcpOption>,
     most_mru: u16,
-    mru: Option<u16>,
-    magic: Option<u32>,
-    pfc: bool,
-    acfc: bool,
+    mru: u16,
+    magic: u32,
     loops: u32,
     /// Client: what the server has asked for, each once.
     asked: Vec<AuthOption>,
@@ -76,17 +79,25 @@ pub(crate) struct Lcp {
 }
 
 impl Lcp {
-    pub(crate) fn new(role: Role, allowed: &[AuthMethod], mru: u16, magic: u32) -> Self {
+    /// `options` are what we ask for, beside a way to authenticate.
+    pub(crate) fn new(
+        role: Role,
+        allowed: &[AuthMethod],
+        options: &[LcpOption],
+        mru: u16,
+        magic: u32,
+    ) -> Self {
+        let mut wanted = options.to_vec();
+        wanted.retain(|option| *option != LcpOption::Mru || mru != DEFAULT_MRU);
         Self {
             role,
             allowed: allowed.to_vec(),
             refused: Vec::new(),
             auth: allowed.first().copied().filter(|_| role == Role::Server),
+            wanted,
             most_mru: mru,
-            mru: (mru != DEFAULT_MRU).then_some(mru),
-            magic: Some(magic),
-            pfc: true,
-            acfc: true,
+            mru,
+            magic,
             loops: 0,
             asked: Vec::new(),
             peer: Peer::default(),
@@ -110,18 +121,22 @@ impl Lcp {
     /// Our magic number for packets other than Configure-Request; 0 if it was rejected
     /// (RFC 1661 6.4).
     pub(crate) fn magic(&self) -> u32 {
-        self.magic.unwrap_or(0)
+        if self.asks_magic() { self.magic } else { 0 }
+    }
+
+    fn asks_magic(&self) -> bool {
+        self.wanted.contains(&LcpOption::Magic)
     }
 
     /// Whether a magic number in a packet is our own.
     pub(crate) fn is_own(&self, magic: u32) -> bool {
-        magic != 0 && self.magic == Some(magic)
+        magic != 0 && self.magic() == magic
     }
 
     fn new_magic(&self, context: &mut Context<'_>) -> u32 {
         loop {
             let magic = context.rng.u32();
-            if magic != 0 && self.magic != Some(magic) {
+            if magic != 0 && self.magic != magic {
                 return magic;
             }
         }
@@ -196,22 +211,31 @@ impl Protocol for Lcp {
     const NUMBER: u16 = crate::protocol::LCP;
     const NAME: &'static str = "LCP";
     const NEEDS_NAKED: bool = false;
+    // A pppd listens only when it has been started, which is after the tunnel says so.
+    const REPEATS: bool = true;
 
     fn request(&self, to: &mut Writer) {
-        if let Some(mru) = self.mru {
-            option::write(to, kind::MRU, &mru.to_be_bytes());
+        // Numbers up to 3 stand in order, as clients are used to see them.
+        let mut auth = self.auth;
+        for wanted in &self.wanted {
+            if *wanted != LcpOption::Mru
+                && let Some(auth) = auth.take()
+            {
+                option::write(to, kind::AUTH, auth.option());
+            }
+            match wanted {
+                LcpOption::Mru => option::write(to, kind::MRU, &self.mru.to_be_bytes()),
+                LcpOption::Accm(map) => option::write(to, kind::ACCM, &map.to_be_bytes()),
+                LcpOption::Magic => option::write(to, kind::MAGIC, &self.magic.to_be_bytes()),
+                LcpOption::Pfc => option::write(to, kind::PFC, &[]),
+                LcpOption::Acfc => option::write(to, kind::ACFC, &[]),
+                LcpOption::Callback(operation) => {
+                    option::write(to, kind::CALLBACK, &[*operation]);
+                }
+            }
         }
-        if let Some(auth) = self.auth {
+        if let Some(auth) = auth {
             option::write(to, kind::AUTH, auth.option());
-        }
-        if let Some(magic) = self.magic {
-            option::write(to, kind::MAGIC, &magic.to_be_bytes());
-        }
-        if self.pfc {
-            option::write(to, kind::PFC, &[]);
-        }
-        if self.acfc {
-            option::write(to, kind::ACFC, &[]);
         }
     }
 
@@ -269,15 +293,15 @@ impl Protocol for Lcp {
         // Of an option that is listed more than once, the first is taken.
         for option in option::first_of_each(options) {
             match option.kind {
-                kind::MRU if self.mru.is_some() => {
+                kind::MRU if self.wanted.contains(&LcpOption::Mru) => {
                     // A larger one than ours is not taken: it would not fit the path.
                     let mru = option.array().map_or(self.most_mru, u16::from_be_bytes);
                     if (SMALLEST_MRU..=self.most_mru).contains(&mru) {
-                        self.mru = Some(mru);
+                        self.mru = mru;
                     }
                 }
                 kind::AUTH if self.auth.is_some() => self.change_auth(option.data)?,
-                kind::MAGIC if self.magic.is_some() => self.magic = Some(self.new_magic(context)),
+                kind::MAGIC if self.asks_magic() => self.magic = self.new_magic(context),
                 // Options that we did not ask for, and boolean ones, which cannot be naked.
                 _ => {}
             }
@@ -288,7 +312,6 @@ impl Protocol for Lcp {
     fn rejected(&mut self, options: &[Opt<'_>]) -> Result<(), Failure> {
         for option in options {
             match option.kind {
-                kind::MRU => self.mru = None,
                 // No method suits a peer that does not know the option.
                 kind::AUTH => {
                     return Err(Failure::AuthMethod {
@@ -296,12 +319,20 @@ impl Protocol for Lcp {
                         allowed: self.allowed.clone(),
                     });
                 }
-                kind::MAGIC => self.magic = None,
-                kind::PFC => self.pfc = false,
-                kind::ACFC => self.acfc = false,
-                _ => {}
+                rejected => self.wanted.retain(|wanted| kind_of(*wanted) != rejected),
             }
         }
         Ok(())
+    }
+}
+
+fn kind_of(option: LcpOption) -> u8 {
+    match option {
+        LcpOption::Mru => kind::MRU,
+        LcpOption::Accm(_) => kind::ACCM,
+        LcpOption::Magic => kind::MAGIC,
+        LcpOption::Pfc => kind::PFC,
+        LcpOption::Acfc => kind::ACFC,
+        LcpOption::Callback(_) => kind::CALLBACK,
     }
 }

@@ -8,6 +8,7 @@
 
 mod auth;
 mod automaton;
+mod ccp;
 mod config;
 mod echo;
 mod error;
@@ -17,6 +18,7 @@ mod ipcp;
 mod ipv6cp;
 mod lcp;
 mod link;
+mod manner;
 mod ncp;
 mod option;
 mod packet;
@@ -34,7 +36,11 @@ pub use error::{Error, Failure};
 pub use event::{AuthFailure, CloseReason, DownReason, Event, NcpState};
 pub use frame::{FrameError, Framing, HEADER_LEN, prepend_header, split};
 pub use link::Link;
+pub use manner::{Identification, Identifiers, IpcpOption, LcpOption, Manner};
 pub use option::OptionError;
 pub use packet::PacketError;
 pub use secret::Secret;
 pub use stats::Stats;
+
+/// What stands before the error number in a Terminate-Request of Windows.
+const RAS_WORD: u32 = 0x003c_cd74;

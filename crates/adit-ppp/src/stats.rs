@@ -36,8 +36,12 @@ pub struct Stats {
     pub echoes_sent: u64,
     /// Echo-Requests answered.
     pub echoes_answered: u64,
-    /// Identification, Time-Remaining and Discard-Request packets, which are taken and ignored.
-    pub ignored: u64,
+    /// Identification packets, which are taken and not answered (RFC 1570 2.1).
+    pub identifications: u64,
+    /// Time-Remaining packets, which are taken and not answered (RFC 1570 2.2).
+    pub time_remaining: u64,
+    /// Discard-Requests (RFC 1661 5.9).
+    pub discards: u64,
     /// Authentication packets that had been received before.
     pub auth_duplicates: u64,
     /// Attempts to authenticate that were refused.

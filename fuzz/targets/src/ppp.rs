@@ -132,6 +132,7 @@ fn drain(link: &mut Link, now: Instant, rng: &mut Rng) -> Vec<Vec<u8>> {
                         local: [10, 77, 0, 1].into(),
                         peer: [10, 77, 0, 2].into(),
                         dns: vec![[10, 77, 0, 1].into()],
+                        wins: Vec::new(),
                     }),
                     ipv6: Some(Ipv6Network {
                         local_interface_id: 1,

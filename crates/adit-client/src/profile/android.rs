@@ -10,7 +10,7 @@ use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, Md5,
     Modp1024, Sha1, Sha2_256, TripleDes, esp, ike,
 };
-use super::{Profile, Retransmit, hours, timed, vendor};
+use super::{Profile, Retransmit, hours, ppp, timed, vendor};
 use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
@@ -102,6 +102,7 @@ pub const ANDROID: Profile = Profile {
     },
     mru: 1270,
     echo: None,
+    ppp: ppp::COMPRESSING_PPPD,
     ipv6: false,
     cut_icv: false,
 };

@@ -10,7 +10,7 @@ use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, Md5,
     Modp1024, Modp1536, Modp2048, Sha1, Sha2_256, Sha2_512, TripleDes, esp, ike,
 };
-use super::{Profile, Retransmit, hours, timed, vendor};
+use super::{Profile, Retransmit, hours, ppp, timed, vendor};
 use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
@@ -121,6 +121,7 @@ pub const APPLE: Profile = Profile {
         interval: Duration::from_secs(20),
         failures: 15,
     }),
+    ppp: ppp::PPPD,
     ipv6: true,
     cut_icv: false,
 };

@@ -7,6 +7,7 @@ mod android;
 mod apple;
 mod chromeos;
 mod network_manager;
+mod ppp;
 mod racoon;
 mod transforms;
 pub(crate) mod vendor;
@@ -64,6 +65,8 @@ pub struct Profile {
     pub mru: u16,
     /// Its LCP echoes.
     pub echo: Option<Echo>,
+    /// How it words PPP.
+    pub ppp: adit_ppp::Manner,
     /// Whether it asks for IPv6.
     pub ipv6: bool,
     /// Whether its kernel cuts HMAC-SHA2-256 at 96 bits.
@@ -97,6 +100,7 @@ impl Profile {
         config.ppp.mru = self.mru;
         config.ppp.echo = self.echo;
         config.ppp.ipv6 = self.ipv6;
+        config.ppp.manner = self.ppp;
         config.inner_port = self.inner_port;
         config.refuse_server_behind_nat = self.refuses_server_behind_nat;
         config.ending = self.ending;

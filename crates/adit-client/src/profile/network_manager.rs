@@ -9,7 +9,7 @@ use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, Ecp256, Ecp384, HmacSha1_96, Modp1024,
     Modp1536, Modp2048, Sha1, Sha2_256, TripleDes, esp, ike,
 };
-use super::{Profile, RFC_2661, hours, timed, vendor};
+use super::{Profile, RFC_2661, hours, ppp, timed, vendor};
 use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
@@ -104,6 +104,7 @@ pub const NETWORK_MANAGER: Profile = Profile {
     },
     mru: 1400,
     echo: None,
+    ppp: ppp::PPPD,
     ipv6: true,
     cut_icv: false,
 };

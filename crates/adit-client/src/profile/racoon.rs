@@ -9,7 +9,7 @@ use adit_l2tp::StopResult;
 use super::apple::{ESP, PHASE1_ATTRIBUTES};
 use super::network_manager::XL2TPD;
 use super::transforms::{Aes256, Modp1024, Modp2048, Sha1, TripleDes, ike};
-use super::{Profile, RFC_2661, hours, timed, vendor};
+use super::{Profile, RFC_2661, hours, ppp, timed, vendor};
 use crate::config::Ending;
 
 /// racoon of ipsec-tools.
@@ -49,6 +49,7 @@ pub const RACOON: Profile = Profile {
     },
     mru: 1400,
     echo: None,
+    ppp: ppp::PPPD,
     ipv6: true,
     cut_icv: false,
 };

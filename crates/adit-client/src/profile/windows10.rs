@@ -11,7 +11,7 @@ use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, Ecp256, Ecp384, HmacSha1_96, Modp1024,
     Modp2048, Sha1, TripleDes, esp, ike,
 };
-use super::{Profile, RFC_2661, hours, vendor};
+use super::{Profile, RFC_2661, hours, ppp, vendor};
 use crate::config::Ending;
 
 pub(super) const PHASE1: &[Phase1Transform] = &[
@@ -120,6 +120,7 @@ pub const WINDOWS10: Profile = Profile {
     },
     mru: 1400,
     echo: None,
+    ppp: ppp::WINDOWS,
     ipv6: true,
     cut_icv: false,
 };

@@ -114,7 +114,13 @@ impl<P: Protocol> Automaton<P> {
         let result = match code {
             code::CONFIGURE_ACK => {
                 self.naks_received = 0;
-                return Ok((Input::Rca, Cause::default()));
+                self.acks_received += 1;
+                // Each of them begins the counting of requests anew (RFC 1661 4.1), which a peer
+                // that never asks for anything itself would make endless.
+                if self.acks_received <= self.restart.max_configure.max(1) {
+                    return Ok((Input::Rca, Cause::default()));
+                }
+                Err(Failure::NoRequest)
             }
             code::CONFIGURE_REJECT => self.protocol.rejected(&options),
             _ => {

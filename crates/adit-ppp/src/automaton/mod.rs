@@ -31,6 +31,8 @@ pub(crate) struct Context<'a> {
     pub(crate) stats: &'a mut Stats,
     /// Largest packet that the peer takes.
     pub(crate) peer_mru: usize,
+    /// The next identifier of a client whose protocols count together.
+    pub(crate) shared_id: Option<&'a mut u8>,
 }
 
 impl Context<'_> {
@@ -72,6 +74,12 @@ pub(crate) struct Automaton<P> {
     refusals: Refusals,
     /// Configure-Naks that the peer has sent since it last agreed.
     naks_received: u32,
+    /// Configure-Acks that the peer has sent since this layer was last up.
+    acks_received: u32,
+    /// The peer has sent a Configure-Request.
+    peer_asked: bool,
+    /// Identifier of a request that was sent twice in a row, and may be answered twice.
+    repeated: Option<u8>,
 }
 
 /// What an action may need from the packet that caused it.
@@ -85,7 +93,8 @@ struct Cause<'a> {
 }
 
 impl<P: Protocol> Automaton<P> {
-    pub(crate) fn new(protocol: P, restart: Restart, rng: &mut Rng) -> Self {
+    /// `first_id` is the identifier of the first packet; `None`: a random one.
+    pub(crate) fn new(protocol: P, restart: Restart, first_id: Option<u8>, rng: &mut Rng) -> Self {
         Self {
             protocol,
             state: State::Initial,
@@ -93,10 +102,13 @@ impl<P: Protocol> Automaton<P> {
             counter: 0,
             deadline: None,
             // A late answer to an earlier automaton of the same protocol shall not match.
-            next_id: rng.array::<1>()[0],
+            next_id: first_id.unwrap_or_else(|| rng.array::<1>()[0]),
             request: None,
             refusals: Refusals::default(),
             naks_received: 0,
+            acks_received: 0,
+            peer_asked: false,
+            repeated: None,
         }
     }
 
@@ -119,9 +131,13 @@ impl<P: Protocol> Automaton<P> {
     }
 
     /// A fresh identifier for a packet beside the negotiation.
-    pub(crate) fn fresh_id(&mut self) -> u8 {
-        let id = self.next_id;
-        self.next_id = id.wrapping_add(1);
+    pub(crate) fn fresh_id(&mut self, context: &mut Context<'_>) -> u8 {
+        let next = context
+            .shared_id
+            .as_deref_mut()
+            .unwrap_or(&mut self.next_id);
+        let id = *next;
+        *next = id.wrapping_add(1);
         id
     }
 
@@ -155,8 +171,15 @@ impl<P: Protocol> Automaton<P> {
             return Ok(None);
         }
         let (input, cause) = match packet.code {
-            code::CONFIGURE_REQUEST => self.configure_request(packet, context)?,
+            code::CONFIGURE_REQUEST => {
+                let judged = self.configure_request(packet, context)?;
+                self.repeat_request(context);
+                judged
+            }
             code::CONFIGURE_ACK | code::CONFIGURE_NAK | code::CONFIGURE_REJECT => {
+                if self.is_second_answer(packet.id) {
+                    return Ok(None);
+                }
                 self.configure_answer(packet, context)?
             }
             code::TERMINATE_REQUEST => (
@@ -207,11 +230,15 @@ impl<P: Protocol> Automaton<P> {
         let mut signal = None;
         for action in actions {
             match action {
-                Action::Tlu => signal = Some(Signal::Up),
+                Action::Tlu => {
+                    signal = Some(Signal::Up);
+                    self.acks_received = 0;
+                }
                 Action::Tld => {
                     signal = Some(Signal::Down);
                     self.request = None;
                     self.naks_received = 0;
+                    self.acks_received = 0;
                 }
                 Action::Tlf => signal = Some(Signal::Finished),
                 Action::Tls => {}
@@ -236,15 +263,16 @@ impl<P: Protocol> Automaton<P> {
                     self.counter = self.counter.saturating_sub(1);
                     self.start_timer(context);
                     self.request = None;
-                    let id = self.fresh_id();
-                    context.send(P::NUMBER, &build(code::TERMINATE_REQUEST, id, &[]));
+                    let id = self.fresh_id(context);
+                    let reason = self.protocol.farewell();
+                    context.send(P::NUMBER, &build(code::TERMINATE_REQUEST, id, &reason));
                 }
                 Action::Sta => {
                     context.send(P::NUMBER, &build(code::TERMINATE_ACK, cause.id, &[]));
                 }
                 Action::Scj => {
                     context.stats.code_rejects_sent += 1;
-                    let id = self.fresh_id();
+                    let id = self.fresh_id(context);
                     let room = context.peer_mru.saturating_sub(HEADER_LEN);
                     let copy = cause.unknown.get(..room).unwrap_or(cause.unknown);
                     context.send(P::NUMBER, &build(code::CODE_REJECT, id, copy));
@@ -280,9 +308,28 @@ impl<P: Protocol> Automaton<P> {
         let options = options.into_vec();
         let id = match &self.request {
             Some((id, before)) if *before == options => *id,
-            _ => self.fresh_id(),
+            _ => self.fresh_id(context),
         };
         context.send(P::NUMBER, &build(code::CONFIGURE_REQUEST, id, &options));
         self.request = Some((id, options));
+    }
+
+    /// The peer's first request shows that it listens now. A request of ours that it did not answer
+    /// before may have come too early for it, so it goes out once more: unchanged, beside timer and
+    /// counter, and before our answer, so that the peer cannot be open when it arrives.
+    fn repeat_request(&mut self, context: &mut Context<'_>) {
+        if std::mem::replace(&mut self.peer_asked, true) || !P::REPEATS {
+            return;
+        }
+        if let (State::ReqSent, Some((id, options))) = (self.state, &self.request) {
+            context.stats.retransmitted += 1;
+            self.repeated = Some(*id);
+            context.send(P::NUMBER, &build(code::CONFIGURE_REQUEST, *id, options));
+        }
+    }
+
+    fn is_second_answer(&mut self, id: u8) -> bool {
+        let outstanding = self.request.as_ref().is_some_and(|(asked, _)| *asked == id);
+        !outstanding && self.repeated.take_if(|repeated| *repeated == id).is_some()
     }
 }

@@ -16,6 +16,8 @@ pub(crate) trait Protocol {
     /// Whether the options that are naked are needed, so that rejecting them instead would lead
     /// nowhere.
     const NEEDS_NAKED: bool;
+    /// Whether the peer may begin to listen after our first Configure-Request.
+    const REPEATS: bool;
 
     /// Writes the options of our Configure-Request.
     fn request(&self, to: &mut Writer);
@@ -31,6 +33,10 @@ pub(crate) trait Protocol {
     fn naked(&mut self, options: &[Opt<'_>], context: &mut Context<'_>) -> Result<(), Failure>;
     /// The peer rejects some of ours, which are unchanged.
     fn rejected(&mut self, options: &[Opt<'_>]) -> Result<(), Failure>;
+    /// Data of our Terminate-Requests.
+    fn farewell(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// The peer's options and what is wrong with them. An option that has been listed before is

@@ -9,6 +9,7 @@ use super::{Auth, Link, context};
 use crate::automaton::{Input, State};
 use crate::error::{Error, Failure};
 use crate::event::DownReason;
+use crate::manner::Identification;
 use crate::packet::{HEADER_LEN, Packet, build, code};
 use crate::protocol;
 
@@ -24,10 +25,52 @@ impl Link {
             code::PROTOCOL_REJECT => self.protocol_rejected(&packet, now, rng),
             code::ECHO_REQUEST | code::ECHO_REPLY => self.echo_packet(&packet, now, rng),
             code::DISCARD_REQUEST | code::IDENTIFICATION | code::TIME_REMAINING => {
-                self.stats.ignored += 1;
-                Ok(())
+                self.notice(&packet)
             }
             _ => self.negotiate(&packet, now, rng),
+        }
+    }
+
+    /// A packet that is counted and not answered. An Identification may come in any state
+    /// (RFC 1570 2.1), the others while LCP is open.
+    fn notice(&mut self, packet: &Packet<'_>) -> Result<(), Error> {
+        let (name, shortest) = match packet.code {
+            code::IDENTIFICATION => ("Identification", 4),
+            code::TIME_REMAINING => ("Time-Remaining", 8),
+            _ => ("Discard-Request", 4),
+        };
+        if packet.data.len() < shortest {
+            self.stats.malformed += 1;
+            return Err(Error::Malformed(name));
+        }
+        let open = self.lcp.state() == State::Opened;
+        match packet.code {
+            code::IDENTIFICATION => self.stats.identifications += 1,
+            _ if !open => self.stats.early += 1,
+            code::TIME_REMAINING => self.stats.time_remaining += 1,
+            _ => self.stats.discards += 1,
+        }
+        Ok(())
+    }
+
+    /// What a client says of itself (RFC 1570 2.1).
+    pub(super) fn send_identifications(
+        &mut self,
+        messages: &[Identification],
+        now: Instant,
+        rng: &mut Rng,
+    ) {
+        for message in messages {
+            let mut data = Writer::new();
+            data.u32(self.lcp.protocol.magic());
+            match message {
+                Identification::Text(text) => data.bytes(text.as_bytes()),
+                Identification::Random16 => data.bytes(&rng.array::<16>()),
+            };
+            let context = context!(self, now, rng);
+            let id = self.lcp.fresh_id(context);
+            let packet = build(code::IDENTIFICATION, id, data.as_slice());
+            context.send(protocol::LCP, &packet);
         }
     }
 
@@ -95,7 +138,9 @@ impl Link {
                     self.close_for(DownReason::NegotiationFailed(failure), now, rng);
                 }
             }
-            protocol::IPCP | protocol::IPV6CP => self.ncp_rejected(rejected, now, rng),
+            protocol::IPCP | protocol::IPV6CP | protocol::CCP => {
+                self.ncp_rejected(rejected, now, rng)
+            }
             _ => {}
         }
         Ok(())
@@ -136,11 +181,12 @@ impl Link {
     }
 
     pub(super) fn send_echo(&mut self, now: Instant, rng: &mut Rng) {
-        let id = self.lcp.fresh_id();
-        let magic = self.lcp.protocol.magic().to_be_bytes();
         self.stats.echoes_sent += 1;
+        let context = context!(self, now, rng);
+        let id = self.lcp.fresh_id(context);
+        let magic = self.lcp.protocol.magic().to_be_bytes();
         let request = build(code::ECHO_REQUEST, id, &magic);
-        context!(self, now, rng).send(protocol::LCP, &request);
+        context.send(protocol::LCP, &request);
     }
 
     /// RFC 1661 5.7: only while LCP is open, cut to what the peer takes.
@@ -160,9 +206,10 @@ impl Link {
         let mut data = Writer::new();
         data.u16(number).bytes(copy);
         self.stats.protocol_rejects_sent += 1;
-        let id = self.lcp.fresh_id();
+        let context = context!(self, now, rng);
+        let id = self.lcp.fresh_id(context);
         let reject = build(code::PROTOCOL_REJECT, id, data.as_slice());
-        context!(self, now, rng).send(protocol::LCP, &reject);
+        context.send(protocol::LCP, &reject);
     }
 }
 
@@ -172,5 +219,5 @@ fn ras_error(data: &[u8]) -> Option<u32> {
     let _magic = reader.u32().ok()?;
     let fixed = reader.u32().ok()?;
     let error = reader.u32().ok()?;
-    (fixed == 0x003c_cd74 && reader.is_empty() && error != 0).then_some(error)
+    (fixed == crate::RAS_WORD && reader.is_empty() && error != 0).then_some(error)
 }

@@ -13,6 +13,7 @@ use adit_crypto::Rng;
 
 use crate::auth::{ClientAuth, ServerAuth, Verdict};
 use crate::automaton::{Automaton, Input, Signal, State};
+use crate::ccp::Ccp;
 use crate::config::{AuthMethod, AuthOption, ClientConfig, ServerConfig};
 use crate::echo::{Due, Watch};
 use crate::error::{Error, Failure};
@@ -21,6 +22,7 @@ use crate::frame::{Framing, split};
 use crate::ipcp::Ipcp;
 use crate::ipv6cp::Ipv6cp;
 use crate::lcp::{self, DEFAULT_MRU, Lcp};
+use crate::manner::{Identifiers, Manner};
 use crate::ncp::Ncp;
 use crate::protocol;
 use crate::stats::Stats;
@@ -34,6 +36,7 @@ macro_rules! context {
             out: &mut $link.out,
             stats: &mut $link.stats,
             peer_mru: usize::from($link.peer_mru),
+            shared_id: $link.shared_id.as_mut(),
         }
     };
 }
@@ -76,6 +79,10 @@ pub struct Link {
     user: String,
     ipcp: Option<Ncp<Ipcp>>,
     ipv6cp: Option<Ncp<Ipv6cp>>,
+    /// What a client tries beside them.
+    ccp: Option<Ncp<Ccp>>,
+    /// The next identifier of a client whose protocols count together.
+    shared_id: Option<u8>,
     echo: Watch,
     /// Server: by when the peer must be authenticated.
     setup_deadline: Option<Instant>,
@@ -90,8 +97,10 @@ pub struct Link {
 impl Link {
     /// The end that authenticates and assigns. Its Configure-Request goes out at once.
     pub fn server(config: &Arc<ServerConfig>, now: Instant, rng: &mut Rng) -> Self {
-        let options = Lcp::new(lcp::Role::Server, &config.auth, config.mru, magic(rng));
-        let lcp = Automaton::new(options, config.restart, rng);
+        let wanted = Manner::OWN.lcp;
+        let magic = magic(rng);
+        let options = Lcp::new(lcp::Role::Server, &config.auth, wanted, config.mru, magic);
+        let lcp = Automaton::new(options, config.restart, None, rng);
         let mut link = Self::new(Role::Server(Arc::clone(config)), lcp, now);
         link.echo = Watch::new(config.echo, now);
         let negotiation = config.restart.timer * config.restart.max_configure;
@@ -102,13 +111,18 @@ impl Link {
 
     /// The end that is authenticated and asks. Its Configure-Request goes out at once.
     pub fn client(config: ClientConfig, now: Instant, rng: &mut Rng) -> Self {
-        let options = Lcp::new(lcp::Role::Client, &config.allowed, config.mru, magic(rng));
-        let lcp = Automaton::new(options, config.restart, rng);
+        let (manner, magic) = (config.manner, magic(rng));
+        let role = lcp::Role::Client;
+        let options = Lcp::new(role, &config.allowed, manner.lcp, config.mru, magic);
+        let lcp = Automaton::new(options, config.restart, first_id(&manner), rng);
         let echo = Watch::new(config.echo, now);
         let user = config.user.clone();
         let mut link = Self::new(Role::Client(Box::new(config)), lcp, now);
         link.echo = echo;
         link.user = user;
+        if let Identifiers::Shared(first) = manner.identifiers {
+            link.shared_id = Some(first);
+        }
         link.start(now, rng);
         link
     }
@@ -123,6 +137,8 @@ impl Link {
             user: String::new(),
             ipcp: None,
             ipv6cp: None,
+            ccp: None,
+            shared_id: None,
             echo: Watch::new(None, now),
             setup_deadline: None,
             peer_mru: DEFAULT_MRU,
@@ -349,6 +365,14 @@ impl Link {
                 self.events.push_back(Event::Down { reason });
             }
         }
+    }
+}
+
+/// Where each protocol of a client begins to count.
+fn first_id(manner: &Manner) -> Option<u8> {
+    match manner.identifiers {
+        Identifiers::Each(first) => Some(first),
+        Identifiers::Random | Identifiers::Shared(_) => None,
     }
 }
 

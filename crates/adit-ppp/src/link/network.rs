@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use adit_crypto::Rng;
 
-use super::{Link, Role, context};
+use super::{Link, Role, context, first_id};
 use crate::automaton::{Automaton, Signal};
-use crate::error::Error;
+use crate::ccp::Ccp;
+use crate::error::{Error, Failure};
 use crate::event::{DownReason, Event};
 use crate::ipcp::Ipcp;
 use crate::ipv6cp::Ipv6cp;
+use crate::manner::Manner;
 use crate::ncp::Ncp;
 use crate::packet::Packet;
 use crate::protocol;
@@ -28,18 +30,29 @@ impl Link {
         now: Instant,
         rng: &mut Rng,
     ) {
-        let restart = match &self.role {
-            Role::Server(config) => config.restart,
-            Role::Client(config) => config.restart,
+        let (restart, manner) = match &self.role {
+            Role::Server(config) => (config.restart, Manner::OWN),
+            Role::Client(config) => (config.restart, config.manner),
         };
+        let first = first_id(&manner);
         let ipv6 = ipv6.filter(|_| self.peer_mru >= IPV6_SMALLEST_MRU);
-        self.ipcp = ipv4.map(|ipcp| Ncp::new(Automaton::new(ipcp, restart, rng)));
-        self.ipv6cp = ipv6.map(|ipv6cp| Ncp::new(Automaton::new(ipv6cp, restart, rng)));
+        self.ipcp = ipv4.map(|ipcp| Ncp::new(Automaton::new(ipcp, restart, first, rng)));
+        self.ipv6cp = ipv6.map(|ipv6cp| Ncp::new(Automaton::new(ipv6cp, restart, first, rng)));
+        let magic = self.lcp.protocol.magic();
+        let ccp = manner.ccp.map(|options| Ccp::new(options, magic));
+        self.ccp = ccp.map(|ccp| Ncp::new(Automaton::new(ccp, restart, first, rng)));
         let context = context!(self, now, rng);
+        if let (Some(ncp), true) = (&mut self.ipv6cp, manner.ipv6cp_first) {
+            ncp.start(context);
+        }
+        // The clients that try it do so between the two.
+        if let Some(ncp) = &mut self.ccp {
+            ncp.start(context);
+        }
         if let Some(ncp) = &mut self.ipcp {
             ncp.start(context);
         }
-        if let Some(ncp) = &mut self.ipv6cp {
+        if let (Some(ncp), false) = (&mut self.ipv6cp, manner.ipv6cp_first) {
             ncp.start(context);
         }
         self.check_network(now, rng);
@@ -47,6 +60,7 @@ impl Link {
 
     pub(super) fn stop_network(&mut self, now: Instant, rng: &mut Rng) {
         let context = context!(self, now, rng);
+        self.ccp = None;
         let ipv4 = self.ipcp.take().and_then(|mut ncp| ncp.lower_down(context));
         let ipv6 = self
             .ipv6cp
@@ -76,17 +90,25 @@ impl Link {
         }
         let context = context!(self, now, rng);
         let parse = |stats: &mut u64| Packet::parse(information).inspect_err(|_| *stats += 1);
-        let result = match (number, &mut self.ipcp, &mut self.ipv6cp) {
-            (protocol::IPCP, Some(ncp), _) => {
+        let result = match (number, &mut self.ipcp, &mut self.ipv6cp, &mut self.ccp) {
+            (protocol::IPCP, Some(ncp), ..) => {
                 let packet = parse(&mut context.stats.malformed)?;
                 let (signal, result) = ncp.handle_packet(&packet, context);
                 self.ipv4_signal(signal, now, rng);
                 result
             }
-            (protocol::IPV6CP, _, Some(ncp)) => {
+            (protocol::IPV6CP, _, Some(ncp), _) => {
                 let packet = parse(&mut context.stats.malformed)?;
                 let (signal, result) = ncp.handle_packet(&packet, context);
                 self.ipv6_signal(signal);
+                result
+            }
+            (protocol::CCP, _, _, Some(ncp)) if !ncp.is_over() => {
+                let packet = parse(&mut context.stats.malformed)?;
+                let (signal, result) = ncp.handle_packet(&packet, context);
+                if signal == Some(Signal::Up) {
+                    let _ = ncp.fail(Failure::NoCompression, context);
+                }
                 result
             }
             _ => {
@@ -101,12 +123,16 @@ impl Link {
     /// The peer does not know one of the NCPs; the other one goes on.
     pub(super) fn ncp_rejected(&mut self, number: u16, now: Instant, rng: &mut Rng) {
         let context = context!(self, now, rng);
-        if number == protocol::IPCP {
-            let signal = self.ipcp.as_mut().and_then(|ncp| ncp.reject(context));
-            self.ipv4_signal(signal, now, rng);
-        } else {
-            let signal = self.ipv6cp.as_mut().and_then(|ncp| ncp.reject(context));
-            self.ipv6_signal(signal);
+        match number {
+            protocol::IPCP => {
+                let signal = self.ipcp.as_mut().and_then(|ncp| ncp.reject(context));
+                self.ipv4_signal(signal, now, rng);
+            }
+            protocol::IPV6CP => {
+                let signal = self.ipv6cp.as_mut().and_then(|ncp| ncp.reject(context));
+                self.ipv6_signal(signal);
+            }
+            _ => self.ccp = None,
         }
         self.check_network(now, rng);
     }
@@ -114,7 +140,8 @@ impl Link {
     pub(super) fn ncp_poll_timeout(&self) -> Option<Instant> {
         let ipv4 = self.ipcp.as_ref().and_then(Ncp::poll_timeout);
         let ipv6 = self.ipv6cp.as_ref().and_then(Ncp::poll_timeout);
-        ipv4.into_iter().chain(ipv6).min()
+        let ccp = self.ccp.as_ref().and_then(Ncp::poll_timeout);
+        [ipv4, ipv6, ccp].into_iter().flatten().min()
     }
 
     pub(super) fn ncp_timeout(&mut self, now: Instant, rng: &mut Rng) {
@@ -127,6 +154,9 @@ impl Link {
             .ipv6cp
             .as_mut()
             .and_then(|ncp| ncp.handle_timeout(context));
+        if let Some(ncp) = &mut self.ccp {
+            let _ = ncp.handle_timeout(context);
+        }
         self.ipv4_signal(ipv4, now, rng);
         self.ipv6_signal(ipv6);
         if ipv4.or(ipv6).is_some() {
@@ -140,9 +170,12 @@ impl Link {
         };
         match signal {
             Some(Signal::Up) => match ncp.protocol().agreed() {
-                Ok((local, peer, dns)) => {
-                    self.events.push_back(Event::Ipv4Up { local, peer, dns });
-                }
+                Ok(agreed) => self.events.push_back(Event::Ipv4Up {
+                    local: agreed.local,
+                    peer: agreed.peer,
+                    dns: agreed.dns,
+                    wins: agreed.wins,
+                }),
                 // It was up for nobody, so nobody hears that it is down.
                 Err(failure) => {
                     let _ = ncp.fail(failure, context!(self, now, rng));

@@ -23,6 +23,9 @@ impl Link {
         self.peer_mru = peer.mru;
         self.echo.start(now);
         self.events.push_back(Event::LcpUp { peer_mru: peer.mru });
+        if let Role::Client(config) = &self.role {
+            self.send_identifications(config.manner.identifications, now, rng);
+        }
         match &self.role {
             Role::Server(config) => {
                 let limit = now + config.auth_timeout;
@@ -152,7 +155,9 @@ impl Link {
         self.authenticated = true;
         let user = self.user.clone();
         self.events.push_back(Event::Authenticated { user });
-        let ipv4 = config.ipv4.then(|| Ipcp::client(config.request_dns));
+        let ipv4 = config
+            .ipv4
+            .then(|| Ipcp::client(config.manner.ipcp, config.request_dns));
         let ipv6 = config
             .ipv6
             .then(|| Ipv6cp::new(config.interface_id.unwrap_or(0), 0, rng));

@@ -314,6 +314,7 @@ impl Server {
                     .as_ref()
                     .map(|ipv4| ipv4.dns.clone())
                     .unwrap_or_default(),
+                wins: Vec::new(),
             });
         let ipv6 = lease.ipv6.map(|_| {
             let local_interface_id = self.interface_id();

@@ -152,6 +152,7 @@ fn a_client_keeps_its_identifier_and_does_without_dns() {
             local: CLIENT4.into(),
             peer: SERVER4.into(),
             dns: vec![],
+            wins: vec![],
         }
     ));
     assert!(has(

@@ -18,6 +18,7 @@ fn both_families_come_up_with_the_assigned_values() {
         local: server,
         peer: client,
         dns: dns.clone(),
+        wins: vec![],
     }));
     assert!(pair.server_events.contains(&Event::Ipv6Up {
         local_interface_id: SERVER6,
@@ -31,6 +32,7 @@ fn both_families_come_up_with_the_assigned_values() {
         local: client,
         peer: server,
         dns,
+        wins: vec![],
     }));
     assert_eq!(
         pair.server_events[2],
@@ -48,7 +50,9 @@ fn both_families_come_up_with_the_assigned_values() {
     );
     assert_eq!(pair.server.ipcp_state().to_string(), "opened");
     assert_eq!(pair.server.ipv6cp_state().to_string(), "opened");
-    assert_eq!(pair.server.stats().retransmitted, 0);
+    // LCP asks once more when the other end shows itself, and nothing else does.
+    assert_eq!(pair.server.stats().retransmitted, 1);
+    assert_eq!(pair.server.stats().unmatched, 0);
 }
 
 #[test]

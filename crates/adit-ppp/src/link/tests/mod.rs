@@ -3,6 +3,7 @@
 mod auth;
 mod families;
 mod hostile;
+mod lcp;
 mod line;
 mod pair;
 mod script;
@@ -35,6 +36,7 @@ pub(super) fn both_families() -> Network {
             local: SERVER4.into(),
             peer: CLIENT4.into(),
             dns: DNS.map(Into::into).to_vec(),
+            wins: Vec::new(),
         }),
         ipv6: Some(Ipv6Network {
             local_interface_id: SERVER6,
