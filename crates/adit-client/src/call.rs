@@ -305,7 +305,10 @@ impl Call {
             L2tp::SessionUp { local, remote } => {
                 self.session = Some((local, remote));
                 self.sequencing = self.tunnel.as_ref().map(|tunnel| tunnel.sequencing(local));
-                self.ppp = Some(Link::client(self.ppp_config.clone(), now, rng));
+                let mut config = self.ppp_config.clone();
+                // Nobody is there to be asked for another password.
+                config.retry = false;
+                self.ppp = Some(Link::client(config, now, rng));
                 self.tell(Event::Session { local, remote });
             }
             // About a line, which a connection over IP does not have.
@@ -332,7 +335,7 @@ impl Call {
                 let lcp = self.ppp.as_ref().map(|ppp| Lcp {
                     mru: peer_mru,
                     framing: ppp.framing(),
-                    auth: ppp.auth_method(),
+                    auth: ppp.auth_protocol(),
                     asked: ppp.auth_asked().to_vec(),
                 });
                 self.told
@@ -380,14 +383,14 @@ impl Call {
                     _ => self.told.push_back(Told::Failed(text)),
                 }
             }
-            Ppp::Authenticate(_) => {}
+            Ppp::Authenticate(_) | Ppp::PasswordRejected { .. } => {}
         }
     }
 }
 
 /// Why PPP ended, with what the server asked for if that may be why.
 fn ppp_end(reason: &adit_ppp::DownReason, ppp: Option<&Link>) -> String {
-    let asked = ppp.filter(|ppp| !ppp.is_authenticated() && ppp.auth_method().is_none());
+    let asked = ppp.filter(|ppp| !ppp.is_authenticated() && ppp.auth_protocol().is_none());
     let asked: Vec<_> = asked
         .map_or(&[][..], Link::auth_asked)
         .iter()

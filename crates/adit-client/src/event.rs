@@ -6,7 +6,7 @@ use std::time::Duration;
 use adit_crypto::{EspSuite, Group};
 use adit_link::Advertised;
 use adit_link::domain::Domain;
-use adit_ppp::{AuthFailure, AuthMethod, AuthOption, Framing, NcpState};
+use adit_ppp::{AuthFailure, AuthOption, AuthProtocol, Framing, NcpState};
 use ipnet::Ipv6Net;
 
 /// The steps of a connection, in the order they usually come.
@@ -125,7 +125,7 @@ pub struct Lcp {
     /// How frames to the server may be compressed.
     pub framing: Framing,
     /// How we are to authenticate; `None`: not at all.
-    pub auth: Option<AuthMethod>,
+    pub auth: Option<AuthProtocol>,
     /// Every way that the server asked for, in order.
     pub asked: Vec<AuthOption>,
 }

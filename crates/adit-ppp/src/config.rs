@@ -5,74 +5,7 @@ use std::time::Duration;
 
 use crate::Secret;
 use crate::manner::Manner;
-
-/// How a client proves who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AuthMethod {
-    /// The password itself (RFC 1334 2).
-    Pap,
-    /// CHAP with MD5 (RFC 1994).
-    ChapMd5,
-    /// MS-CHAP version 2 (RFC 2759).
-    MsChapV2,
-}
-
-impl AuthMethod {
-    /// Data of the LCP authentication-protocol option (RFC 1661 6.2).
-    pub(crate) fn option(self) -> &'static [u8] {
-        match self {
-            Self::Pap => &[0xc0, 0x23],
-            Self::ChapMd5 => &[0xc2, 0x23, 0x05],
-            Self::MsChapV2 => &[0xc2, 0x23, 0x81],
-        }
-    }
-
-    pub(crate) fn from_option(data: &[u8]) -> Option<Self> {
-        [Self::Pap, Self::ChapMd5, Self::MsChapV2]
-            .into_iter()
-            .find(|method| method.option() == data)
-    }
-}
-
-impl std::fmt::Display for AuthMethod {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Pap => "PAP",
-            Self::ChapMd5 => "CHAP-MD5",
-            Self::MsChapV2 => "MS-CHAPv2",
-        })
-    }
-}
-
-/// What an end asks for with the authentication-protocol option of LCP (RFC 1661 6.2), known here
-/// or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthOption(Vec<u8>);
-
-impl AuthOption {
-    pub(crate) fn new(data: &[u8]) -> Self {
-        Self(data.to_vec())
-    }
-
-    /// The method, if it is one that is spoken here.
-    pub fn method(&self) -> Option<AuthMethod> {
-        AuthMethod::from_option(&self.0)
-    }
-}
-
-impl std::fmt::Display for AuthOption {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.method(), self.0.as_slice()) {
-            (Some(method), _) => method.fmt(f),
-            (None, []) => f.write_str("no authentication"),
-            (None, [0xc2, 0x27, ..]) => f.write_str("EAP"),
-            (None, [0xc2, 0x23, 0x80, ..]) => f.write_str("MS-CHAP version 1"),
-            (None, [0xc2, 0x23, algorithm, ..]) => write!(f, "CHAP algorithm {algorithm:#04x}"),
-            (None, [high, low, ..]) => write!(f, "authentication protocol {high:#04x}{low:02x}"),
-            (None, [_]) => f.write_str("an unreadable authentication protocol"),
-        }
-    }
-}
+use crate::method::AuthMethod;
 
 /// LCP echo on an idle link (RFC 1661 5.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +44,12 @@ impl Default for Restart {
 /// The end that authenticates and assigns addresses.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// Methods that are good enough, the preferred one first.
+    /// Methods that are good enough, the preferred one first. A client may choose another one of
+    /// these and nothing else.
     pub auth: Vec<AuthMethod>,
+    /// MS-CHAPv2: tries that a client has after a wrong password, with a new challenge each
+    /// (RFC 2759 6).
+    pub auth_retries: u32,
     /// Our name in CHAP challenges.
     pub name: String,
     /// What we announce, and the most we let the peer send.
@@ -130,6 +67,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             auth: vec![AuthMethod::MsChapV2],
+            auth_retries: 2,
             name: "adit".to_owned(),
             mru: 1400,
             echo: Some(Echo {
@@ -151,6 +89,9 @@ pub struct ClientConfig {
     pub password: Secret,
     /// Methods that the server may ask for, the preferred one first.
     pub allowed: Vec<AuthMethod>,
+    /// Whether somebody can be asked for another password where the server allows that; if not, a
+    /// wrong one is the end.
+    pub retry: bool,
     /// What we announce, and the most we let the peer send.
     pub mru: u16,
     /// Echo-Requests; `None`: never.
@@ -187,6 +128,7 @@ impl Default for ClientConfig {
             user: String::new(),
             password: Secret::new(&[]),
             allowed: vec![AuthMethod::MsChapV2],
+            retry: false,
             mru: 1400,
             echo: Some(Echo {
                 interval: Duration::from_secs(30),

@@ -1,7 +1,7 @@
 //! What can be wrong with what a peer sends, and why no agreement is reached.
 
-use crate::config::{AuthMethod, AuthOption};
 use crate::frame::FrameError;
+use crate::method::{AuthMethod, AuthOption};
 use crate::option::OptionError;
 use crate::packet::PacketError;
 

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use crate::auth::{Attempt, RejectReason};
 use crate::automaton::State;
 use crate::error::Failure;
+use crate::method::AuthMethod;
 
 /// Something that happened on a link.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +21,15 @@ pub enum Event {
     Authenticated {
         /// User name without domain on the server, as configured on the client.
         user: String,
+    },
+    /// Client: the password is wrong, and another one would be taken: answer with
+    /// [`Link::handle_password`](crate::Link::handle_password), or close. Only where the
+    /// configuration says `retry`.
+    PasswordRejected {
+        /// The error number of MS-CHAPv2 (RFC 2759 6).
+        code: Option<u32>,
+        /// The server's message, lossy.
+        message: String,
     },
     /// Authentication failed; `Down` follows.
     AuthFailed {
@@ -71,6 +81,14 @@ pub enum AuthFailure {
     /// It took too long.
     #[error("no authentication in time")]
     Timeout,
+    /// Server: no EAP method is left that both ends have.
+    #[error("{}", eap_text(wanted, allowed))]
+    EapMethod {
+        /// The EAP types that the client names instead (RFC 3748 5.3.1).
+        wanted: Vec<u8>,
+        /// What is allowed here.
+        allowed: Vec<AuthMethod>,
+    },
     /// Client: the server says no.
     #[error("the server rejects the login{}: {message}", code_text(*code))]
     RejectedByPeer {
@@ -82,6 +100,17 @@ pub enum AuthFailure {
     /// Client: the server does not know the password either (RFC 2759 5).
     #[error("the server could not prove that it knows the password")]
     ServerNotAuthentic,
+}
+
+fn eap_text(wanted: &[u8], allowed: &[AuthMethod]) -> String {
+    let list = |texts: Vec<String>| match texts.is_empty() {
+        true => "nothing else".to_owned(),
+        false => texts.join(", "),
+    };
+    let wanted = wanted.iter().filter(|kind| **kind != 0);
+    let wanted = list(wanted.map(|kind| format!("EAP type {kind}")).collect());
+    let allowed = list(allowed.iter().map(AuthMethod::to_string).collect());
+    format!("client wants {wanted}; allowed: {allowed}; see ppp.auth")
 }
 
 fn code_text(code: Option<u32>) -> String {

@@ -3,10 +3,10 @@
 use adit_wire::Writer;
 
 use crate::automaton::{Context, Judgement, Protocol};
-use crate::config::{AuthMethod, AuthOption};
 use crate::error::Failure;
 use crate::frame::Framing;
 use crate::manner::LcpOption;
+use crate::method::{AuthMethod, AuthOption, AuthProtocol};
 use crate::option::{self, Opt};
 
 mod kind {
@@ -39,7 +39,7 @@ pub(crate) struct Peer {
     pub(crate) mru: u16,
     pub(crate) framing: Framing,
     /// How we have to authenticate.
-    pub(crate) auth: Option<AuthMethod>,
+    pub(crate) auth: Option<AuthProtocol>,
 }
 
 impl Default for Peer {
@@ -63,10 +63,12 @@ pub(crate) struct Lcp {
     role: Role,
     /// Server: what we may ask for; client: what we may be asked for.
     allowed: Vec<AuthMethod>,
+    /// The protocols of these methods.
+    protocols: Vec<AuthProtocol>,
     /// Server: what the peer has said no to.
-    refused: Vec<AuthMethod>,
+    refused: Vec<AuthProtocol>,
     /// Server: what we ask for.
-    auth: Option<AuthMethod>,
+    auth: Option<AuthProtocol>,
     /// What we ask for, in order, without what the peer has rejected.
     wanted: Vec<LcpOption>,
     most_mru: u16,
@@ -87,13 +89,15 @@ impl Lcp {
         mru: u16,
         magic: u32,
     ) -> Self {
+        let protocols = AuthProtocol::of_methods(allowed);
         let mut wanted = options.to_vec();
         wanted.retain(|option| *option != LcpOption::Mru || mru != DEFAULT_MRU);
         Self {
             role,
             allowed: allowed.to_vec(),
             refused: Vec::new(),
-            auth: allowed.first().copied().filter(|_| role == Role::Server),
+            auth: protocols.first().copied().filter(|_| role == Role::Server),
+            protocols,
             wanted,
             most_mru: mru,
             mru,
@@ -109,7 +113,7 @@ impl Lcp {
     }
 
     /// What the peer has to authenticate with.
-    pub(crate) fn auth(&self) -> Option<AuthMethod> {
+    pub(crate) fn auth(&self) -> Option<AuthProtocol> {
         self.auth
     }
 
@@ -142,16 +146,16 @@ impl Lcp {
         }
     }
 
-    /// The method we ask for does not suit the peer: the one that it names, if that is allowed,
+    /// The protocol we ask for does not suit the peer: the one that it names, if that is allowed,
     /// else the next of ours that it has not refused.
     fn change_auth(&mut self, wanted: &[u8]) -> Result<(), Failure> {
         self.refused.extend(self.auth);
         let open =
-            |method: &AuthMethod| self.allowed.contains(method) && !self.refused.contains(method);
-        let named = AuthMethod::from_option(wanted).filter(|method| open(method));
-        let next = named.or_else(|| self.allowed.iter().copied().find(open));
+            |other: &AuthProtocol| self.protocols.contains(other) && !self.refused.contains(other);
+        let named = AuthProtocol::from_option(wanted).filter(|named| open(named));
+        let next = named.or_else(|| self.protocols.iter().copied().find(open));
         match next {
-            Some(method) => self.auth = Some(method),
+            Some(protocol) => self.auth = Some(protocol),
             None => {
                 return Err(Failure::AuthMethod {
                     wanted: wanted.to_vec(),
@@ -164,18 +168,18 @@ impl Lcp {
 
     fn judge_auth(&mut self, judgement: &mut Judgement<'_>, option: Opt<'_>) {
         // We do not authenticate ourselves to clients: the IPsec PSK and MS-CHAPv2 do that.
-        let preferred = self.allowed.first().filter(|_| self.role == Role::Client);
+        let preferred = self.protocols.first().filter(|_| self.role == Role::Client);
         let Some(preferred) = preferred else {
             judgement.reject(option);
             return;
         };
         let asked = AuthOption::new(option.data);
-        let named = asked.method();
+        let named = asked.protocol();
         let preferred = preferred.option();
         if self.asked.len() < MOST_ASKED && !self.asked.contains(&asked) {
             self.asked.push(asked);
         }
-        if !named.is_some_and(|method| self.allowed.contains(&method)) {
+        if !named.is_some_and(|named| self.protocols.contains(&named)) {
             judgement.nak(option, preferred);
         }
     }
@@ -281,7 +285,7 @@ impl Protocol for Lcp {
                     let mru = option.array().map_or(DEFAULT_MRU, u16::from_be_bytes);
                     self.peer.mru = mru.min(DEFAULT_MRU);
                 }
-                kind::AUTH => self.peer.auth = AuthMethod::from_option(option.data),
+                kind::AUTH => self.peer.auth = AuthProtocol::from_option(option.data),
                 kind::PFC => self.peer.framing.pfc = true,
                 kind::ACFC => self.peer.framing.acfc = true,
                 _ => {}

@@ -20,5 +20,5 @@ pub const LCP: u16 = 0xc021;
 pub const PAP: u16 = 0xc023;
 /// Challenge handshake authentication protocol (RFC 1994).
 pub const CHAP: u16 = 0xc223;
-/// Extensible authentication protocol (RFC 3748); not served.
+/// Extensible authentication protocol (RFC 3748).
 pub const EAP: u16 = 0xc227;

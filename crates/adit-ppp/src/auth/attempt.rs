@@ -4,7 +4,8 @@ use adit_crypto::constant_time_eq;
 use adit_crypto::ppp::{NtHash, authenticator_response, challenge_hash, chap_md5, nt_response};
 
 use crate::Secret;
-use crate::config::{AuthMethod, Network};
+use crate::config::Network;
+use crate::method::AuthMethod;
 
 /// What a client claims. `raw_user` is the name as sent; `user` is the same as text, read as UTF-8
 /// or, where it is not that, as ISO 8859-1, which Apple's clients send.
@@ -25,6 +26,8 @@ pub enum Attempt {
         user: String,
         /// Full name as sent.
         raw_user: Vec<u8>,
+        /// Whether it came as EAP MD5-Challenge (RFC 3748 5.4); the sums are the same.
+        eap: bool,
         /// Identifier of the challenge.
         id: u8,
         /// Our challenge.
@@ -38,6 +41,8 @@ pub enum Attempt {
         user: String,
         /// Full name as sent.
         raw_user: Vec<u8>,
+        /// Whether it came inside EAP; the sums are the same.
+        eap: bool,
         /// Our challenge.
         challenge: [u8; 16],
         /// The client's challenge.
@@ -67,8 +72,10 @@ impl Attempt {
     pub fn method(&self) -> AuthMethod {
         match self {
             Self::Pap { .. } => AuthMethod::Pap,
-            Self::ChapMd5 { .. } => AuthMethod::ChapMd5,
-            Self::MsChapV2 { .. } => AuthMethod::MsChapV2,
+            Self::ChapMd5 { eap: false, .. } => AuthMethod::ChapMd5,
+            Self::ChapMd5 { eap: true, .. } => AuthMethod::EapMd5,
+            Self::MsChapV2 { eap: false, .. } => AuthMethod::MsChapV2,
+            Self::MsChapV2 { eap: true, .. } => AuthMethod::EapMsChapV2,
         }
     }
 

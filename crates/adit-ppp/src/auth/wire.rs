@@ -15,6 +15,8 @@ pub(super) mod chap {
     pub(crate) const RESPONSE: u8 = 2;
     pub(crate) const SUCCESS: u8 = 3;
     pub(crate) const FAILURE: u8 = 4;
+    /// RFC 2759 7
+    pub(crate) const CHANGE_PASSWORD: u8 = 7;
 }
 
 /// Longest user name that is taken (RFC 2759 4: 256 characters).
@@ -89,8 +91,8 @@ pub(super) fn hex_upper(bytes: &[u8]) -> String {
     })
 }
 
-/// Reads 20 bytes of upper or lower case hexadecimal.
-pub(super) fn unhex_20(digits: &[u8]) -> Option<[u8; 20]> {
+/// Reads `N` bytes of upper or lower case hexadecimal.
+pub(super) fn unhex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let (pairs, []) = digits.as_chunks::<2>() else {
         return None;
     };

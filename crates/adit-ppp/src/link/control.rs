@@ -8,7 +8,7 @@ use adit_wire::{Reader, Writer};
 use super::{Auth, Link, context};
 use crate::automaton::{Input, State};
 use crate::error::{Error, Failure};
-use crate::event::DownReason;
+use crate::event::{AuthFailure, DownReason};
 use crate::manner::Identification;
 use crate::packet::{HEADER_LEN, Packet, build, code};
 use crate::protocol;
@@ -77,6 +77,10 @@ impl Link {
     fn negotiate(&mut self, packet: &Packet<'_>, now: Instant, rng: &mut Rng) -> Result<(), Error> {
         if packet.code == code::TERMINATE_REQUEST {
             let ras_error = ras_error(packet.data);
+            // A client that goes after its password was refused did not just go.
+            if let Some(reason) = self.refused.take() {
+                self.note_auth_failure(AuthFailure::Rejected(reason));
+            }
             self.reason
                 .get_or_insert(DownReason::PeerTerminated { ras_error });
         }
@@ -131,7 +135,7 @@ impl Link {
                     failure,
                 });
             }
-            protocol::PAP | protocol::CHAP if !self.authenticated => {
+            protocol::PAP | protocol::CHAP | protocol::EAP if !self.authenticated => {
                 let asked = matches!(self.auth, Auth::Server(_) | Auth::Client(_));
                 if asked {
                     let failure = Failure::AuthProtocolRejected;

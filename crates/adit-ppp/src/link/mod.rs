@@ -11,10 +11,11 @@ use std::time::Instant;
 
 use adit_crypto::Rng;
 
-use crate::auth::{ClientAuth, ServerAuth, Verdict};
+use crate::Secret;
+use crate::auth::{ClientAuth, RejectReason, ServerAuth, Verdict};
 use crate::automaton::{Automaton, Input, Signal, State};
 use crate::ccp::Ccp;
-use crate::config::{AuthMethod, AuthOption, ClientConfig, ServerConfig};
+use crate::config::{ClientConfig, ServerConfig};
 use crate::echo::{Due, Watch};
 use crate::error::{Error, Failure};
 use crate::event::{AuthFailure, CloseReason, DownReason, Event, NcpState};
@@ -23,6 +24,7 @@ use crate::ipcp::Ipcp;
 use crate::ipv6cp::Ipv6cp;
 use crate::lcp::{self, DEFAULT_MRU, Lcp};
 use crate::manner::{Identifiers, Manner};
+use crate::method::{AuthOption, AuthProtocol};
 use crate::ncp::Ncp;
 use crate::protocol;
 use crate::stats::Stats;
@@ -75,6 +77,8 @@ pub struct Link {
     auth: Auth,
     /// Verdicts that are still to come, of attempts that a renegotiation has made void.
     void_verdicts: u32,
+    /// Server: the latest attempt was refused, and the peer may say something more.
+    refused: Option<RejectReason>,
     authenticated: bool,
     user: String,
     ipcp: Option<Ncp<Ipcp>>,
@@ -133,6 +137,7 @@ impl Link {
             lcp,
             auth: Auth::Idle,
             void_verdicts: 0,
+            refused: None,
             authenticated: false,
             user: String::new(),
             ipcp: None,
@@ -169,7 +174,9 @@ impl Link {
         let information = frame.get(header..).unwrap_or_default();
         match number {
             protocol::LCP => self.lcp_frame(information, now, rng),
-            protocol::PAP | protocol::CHAP => self.auth_frame(number, information, now, rng),
+            protocol::PAP | protocol::CHAP | protocol::EAP => {
+                self.auth_frame(number, information, now, rng)
+            }
             protocol::IPV4 | protocol::IPV6 => Err(Error::Data(number)),
             _ => self.ncp_frame(number, information, now, rng),
         }
@@ -185,7 +192,8 @@ impl Link {
         if self.setup_deadline.is_some_and(|deadline| deadline <= now) {
             self.setup_deadline = None;
             if self.lcp.is_open() {
-                self.auth_failed(AuthFailure::Timeout, now, rng);
+                let failure = self.refused.map(AuthFailure::Rejected);
+                self.auth_failed(failure.unwrap_or(AuthFailure::Timeout), now, rng);
             } else {
                 self.close_for(DownReason::NegotiationFailed(Failure::NoAnswer), now, rng);
             }
@@ -235,18 +243,27 @@ impl Link {
             self.void_verdicts = left;
             return;
         }
-        let Auth::Server(auth) = &mut self.auth else {
+        let (Auth::Server(auth), Role::Server(config)) = (&mut self.auth, &self.role) else {
             return;
         };
-        if self.over || !auth.handle_verdict(&verdict, context!(self, now, rng)) {
+        if self.over {
             return;
         }
-        match verdict {
-            Verdict::Accept { network, .. } => self.admit(network, now, rng),
-            Verdict::Reject { reason } => {
-                self.stats.auth_rejected += 1;
-                self.auth_failed(AuthFailure::Rejected(reason), now, rng);
-            }
+        let rejects = matches!(verdict, Verdict::Reject { .. });
+        let step = auth.handle_verdict(verdict, config, context!(self, now, rng));
+        if rejects && step.is_some() {
+            self.stats.auth_rejected += 1;
+        }
+        self.server_step(step, now, rng);
+    }
+
+    /// Client: the answer to [`Event::PasswordRejected`].
+    pub fn handle_password(&mut self, password: Secret, now: Instant, rng: &mut Rng) {
+        if let (Auth::Client(auth), Role::Client(config)) = (&mut self.auth, &mut self.role)
+            && !self.over
+        {
+            config.password = password;
+            auth.handle_password(config, context!(self, now, rng));
         }
     }
 
@@ -300,7 +317,7 @@ impl Link {
 
     /// Client: how the server wants us to authenticate; `None` before LCP is open, and where it
     /// does not.
-    pub fn auth_method(&self) -> Option<AuthMethod> {
+    pub fn auth_protocol(&self) -> Option<AuthProtocol> {
         let peer = self.lcp.protocol.peer();
         peer.auth.filter(|_| self.lcp.is_open())
     }

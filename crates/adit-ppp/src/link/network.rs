@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use adit_crypto::Rng;
 
-use super::{Link, Role, context, first_id};
+use super::{Auth, Link, Role, context, first_id};
 use crate::automaton::{Automaton, Signal};
 use crate::ccp::Ccp;
 use crate::error::{Error, Failure};
@@ -84,6 +84,10 @@ impl Link {
     ) -> Result<(), Error> {
         // RFC 1661 3.5: nothing but the link's own protocols before authentication is done, and
         // nothing is said about it.
+        let succeeded = matches!(&self.auth, Auth::Client(auth) if auth.only_lacks_success());
+        if succeeded && matches!(number, protocol::IPCP | protocol::IPV6CP) {
+            self.client_admitted(now, rng);
+        }
         if !self.authenticated && number < LINK_PROTOCOLS {
             self.stats.early += 1;
             return Ok(());

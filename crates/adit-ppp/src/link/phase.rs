@@ -5,7 +5,7 @@ use std::time::Instant;
 use adit_crypto::Rng;
 
 use super::{Auth, Link, Role, context};
-use crate::auth::{ClientAuth, ClientStep, ServerAuth};
+use crate::auth::{ClientAuth, ClientStep, ServerAuth, ServerStep};
 use crate::automaton::State;
 use crate::config::Network;
 use crate::error::{Error, Failure};
@@ -30,8 +30,8 @@ impl Link {
             Role::Server(config) => {
                 let limit = now + config.auth_timeout;
                 self.setup_deadline = Some(self.setup_deadline.map_or(limit, |at| at.min(limit)));
-                if let Some(method) = self.lcp.protocol.auth() {
-                    let auth = ServerAuth::start(method, config, context!(self, now, rng));
+                if let Some(protocol) = self.lcp.protocol.auth() {
+                    let auth = ServerAuth::start(protocol, config, context!(self, now, rng));
                     self.auth = Auth::Server(auth);
                 } else {
                     // Nothing is allowed, so nobody comes in.
@@ -43,8 +43,8 @@ impl Link {
                 }
             }
             Role::Client(config) => match peer.auth {
-                Some(method) => {
-                    let auth = ClientAuth::start(method, config, context!(self, now, rng));
+                Some(protocol) => {
+                    let auth = ClientAuth::start(protocol, config, context!(self, now, rng));
                     self.auth = Auth::Client(auth);
                 }
                 None => self.client_admitted(now, rng),
@@ -58,6 +58,7 @@ impl Link {
         {
             self.void_verdicts += 1;
         }
+        self.refused = None;
     }
 
     pub(super) fn lcp_down(&mut self, now: Instant, rng: &mut Rng) {
@@ -88,11 +89,9 @@ impl Link {
         let packet = Packet::parse(information).inspect_err(|_| self.stats.malformed += 1)?;
         let context = context!(self, now, rng);
         match (&mut self.auth, &self.role) {
-            (Auth::Server(auth), _) => {
-                if let Some(attempt) = auth.handle_packet(number, &packet, context)? {
-                    self.user = attempt.user().to_owned();
-                    self.events.push_back(Event::Authenticate(attempt));
-                }
+            (Auth::Server(auth), Role::Server(config)) => {
+                let step = auth.handle_packet(number, &packet, config, context)?;
+                self.server_step(step, now, rng);
             }
             (Auth::Client(auth), Role::Client(config)) => {
                 let step = auth.handle_packet(number, &packet, config, context)?;
@@ -115,24 +114,56 @@ impl Link {
         }
     }
 
+    pub(super) fn server_step(&mut self, step: Option<ServerStep>, now: Instant, rng: &mut Rng) {
+        match step {
+            Some(ServerStep::Judge(attempt)) => {
+                self.user = attempt.user().to_owned();
+                self.refused = None;
+                self.events.push_back(Event::Authenticate(attempt));
+            }
+            Some(ServerStep::Admit(network)) => self.admit(network, now, rng),
+            Some(ServerStep::Again(reason)) => {
+                self.refused = Some(reason);
+                // A person may have to type; the number of tries is bounded.
+                if let Role::Server(config) = &self.role {
+                    self.setup_deadline = Some(now + config.auth_timeout);
+                }
+            }
+            Some(ServerStep::Refused(failure)) => self.auth_failed(failure, now, rng),
+            None => {}
+        }
+    }
+
     fn client_step(&mut self, step: Option<ClientStep>, now: Instant, rng: &mut Rng) {
         match step {
             Some(ClientStep::Accepted) => self.client_admitted(now, rng),
+            Some(ClientStep::WantsPassword { code, message }) => {
+                let event = Event::PasswordRejected { code, message };
+                self.events.push_back(event);
+            }
             Some(ClientStep::Failed(failure)) => self.auth_failed(failure, now, rng),
             None => {}
         }
     }
 
     pub(super) fn auth_failed(&mut self, failure: AuthFailure, now: Instant, rng: &mut Rng) {
+        self.note_auth_failure(failure.clone());
+        self.close_for(DownReason::AuthFailed(failure), now, rng);
+    }
+
+    /// Authentication failed, which is why the link ends.
+    pub(super) fn note_auth_failure(&mut self, failure: AuthFailure) {
+        self.refused = None;
         self.events.push_back(Event::AuthFailed {
             user: self.user.clone(),
             reason: failure.clone(),
         });
-        self.close_for(DownReason::AuthFailed(failure), now, rng);
+        self.reason.get_or_insert(DownReason::AuthFailed(failure));
     }
 
     /// Server: the peer has proven who it is.
     pub(super) fn admit(&mut self, network: Network, now: Instant, rng: &mut Rng) {
+        self.refused = None;
         self.authenticated = true;
         self.setup_deadline = None;
         let user = self.user.clone();
@@ -145,7 +176,7 @@ impl Link {
     }
 
     /// Client: the server lets us in; new challenges later change nothing (RFC 1994 2).
-    fn client_admitted(&mut self, now: Instant, rng: &mut Rng) {
+    pub(super) fn client_admitted(&mut self, now: Instant, rng: &mut Rng) {
         let Role::Client(config) = &self.role else {
             return;
         };

@@ -12,9 +12,12 @@ use super::{Echo, Ppp};
 /// `[ppp]`.
 pub(super) fn ppp(settings: &mut Settings<'_>, ipv6: bool) -> Ppp {
     const KEY: &str = "ppp.auth";
-    const HELP: &str = "write \"mschapv2\" (every client has it), \"chap\" or \"pap\"";
+    const HELP: &str = "write \"mschapv2\" (every client has it), \"eap-mschapv2\", \"eap-md5\", \
+                        \"chap\" or \"pap\"";
     let auth = settings.list(KEY, |text| match text {
         "mschapv2" => Ok(AuthMethod::MsChapV2),
+        "eap-mschapv2" => Ok(AuthMethod::EapMsChapV2),
+        "eap-md5" => Ok(AuthMethod::EapMd5),
         "chap" => Ok(AuthMethod::ChapMd5),
         "pap" => Ok(AuthMethod::Pap),
         _ => Err(Complaint::new(format!("{text:?} is not a method"), HELP)),

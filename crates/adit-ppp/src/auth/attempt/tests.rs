@@ -14,6 +14,7 @@ fn rfc_2759(raw_user: &[u8]) -> Attempt {
     Attempt::MsChapV2 {
         user: String::from_utf8_lossy(raw_user).into_owned(),
         raw_user: raw_user.to_vec(),
+        eap: false,
         challenge: array("5b5d7c7d7b3f2f3e3c2c602132262628"),
         peer_challenge: array("21402324255e262a28295f2b3a337c7e"),
         nt_response: array("82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"),
@@ -69,6 +70,7 @@ fn chap_md5_needs_the_password_itself() {
     let attempt = |secret: &[u8]| Attempt::ChapMd5 {
         user: "alice".to_owned(),
         raw_user: b"alice".to_vec(),
+        eap: false,
         id: 7,
         challenge: challenge.clone(),
         response: chap_md5(7, secret, &challenge),

@@ -1,10 +1,12 @@
 //! Links in memory: one against the other over a bad line, and one against written bytes.
 
 mod auth;
+mod eap;
 mod families;
 mod hostile;
 mod lcp;
 mod line;
+mod mschapv2;
 mod pair;
 mod script;
 
@@ -12,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::auth::{Attempt, Credential, RejectReason, Verified};
-use crate::config::{AuthMethod, Ipv4Network, Ipv6Network, Network};
+use crate::config::{Ipv4Network, Ipv6Network, Network};
+use crate::method::AuthMethod;
 use crate::secret::Secret;
 
 pub(super) const SERVER4: [u8; 4] = [10, 9, 0, 1];

@@ -241,7 +241,7 @@ fn windows_rejects_a_wrong_password_with_the_numbers_it_knows() {
     script.feed_bytes(&response).0.unwrap();
     script.verdict();
     let text = String::from_utf8(script.find(protocol::CHAP, 4)[8..].to_vec()).unwrap();
-    let (code, rest) = text.split_once(" R=0 C=").unwrap();
+    let (code, rest) = text.split_once(" R=1 C=").unwrap();
     assert_eq!(code, "E=691");
     assert_eq!(rest[32..], *" V=3 M=wrong user name or password");
     assert!(rest[..32].bytes().all(|byte| byte.is_ascii_hexdigit()));

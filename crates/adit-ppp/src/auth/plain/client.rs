@@ -2,25 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use adit_crypto::constant_time_eq;
-use adit_crypto::ppp::{NtHash, authenticator_response, challenge_hash, chap_md5, nt_response};
-use adit_wire::Writer;
+use adit_crypto::ppp::chap_md5;
 
-use super::attempt::bare_name;
-use super::wire::{self, chap, pap};
+use super::super::mschapv2::{self, Failed};
+use super::super::wire::{self, chap, pap};
+use super::super::{ClientStep, unmatched};
 use crate::automaton::Context;
-use crate::config::{AuthMethod, ClientConfig};
+use crate::config::ClientConfig;
 use crate::error::Error;
 use crate::event::AuthFailure;
+use crate::method::AuthProtocol;
 use crate::packet::{Packet, build};
 use crate::protocol;
-
-/// What a packet or the clock has decided.
-#[derive(Debug)]
-pub(crate) enum ClientStep {
-    Accepted,
-    Failed(AuthFailure),
-}
 
 /// A CHAP response that went out.
 struct Response {
@@ -31,42 +24,45 @@ struct Response {
     proof: Option<[u8; 20]>,
 }
 
-pub(crate) struct ClientAuth {
-    method: AuthMethod,
+pub(crate) struct Client {
+    protocol: AuthProtocol,
     /// Nothing has been decided yet.
     waiting: bool,
     response: Option<Response>,
+    /// Identifier and challenge for another password, which is awaited.
+    retry: Option<(u8, [u8; 16])>,
     tries: u32,
     deadline: Option<Instant>,
     next_id: u8,
 }
 
-impl std::fmt::Debug for ClientAuth {
+impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientAuth")
-            .field("method", &self.method)
+        f.debug_struct("Client")
+            .field("protocol", &self.protocol)
             .field("waiting", &self.waiting)
             .finish_non_exhaustive()
     }
 }
 
-impl ClientAuth {
-    /// Begins with PAP, or waits for a challenge as long as its repetitions may take.
+impl Client {
+    /// Waits for a challenge as long as its repetitions may take.
     pub(crate) fn start(
-        method: AuthMethod,
+        protocol: AuthProtocol,
         config: &ClientConfig,
         context: &mut Context<'_>,
     ) -> Self {
         let all_tries: Duration = config.restart.timer * config.restart.max_configure;
         let mut auth = Self {
-            method,
+            protocol,
             waiting: true,
             response: None,
+            retry: None,
             tries: config.restart.max_configure,
             deadline: Some(context.now + all_tries),
             next_id: context.rng.array::<1>()[0],
         };
-        if method == AuthMethod::Pap {
+        if protocol == AuthProtocol::Pap {
             auth.send(config, context);
         }
         auth
@@ -84,7 +80,7 @@ impl ClientAuth {
         if self.deadline.is_none_or(|deadline| context.now < deadline) {
             return None;
         }
-        let silent = self.method != AuthMethod::Pap && self.response.is_none();
+        let silent = self.protocol != AuthProtocol::Pap && self.response.is_none();
         if silent || self.tries == 0 {
             return Some(self.fail(AuthFailure::Timeout));
         }
@@ -106,7 +102,7 @@ impl ClientAuth {
         if let Some(response) = &self.response {
             let packet = build(chap::RESPONSE, response.id, &response.body);
             context.send(protocol::CHAP, &packet);
-        } else if self.method == AuthMethod::Pap {
+        } else if self.protocol == AuthProtocol::Pap {
             let id = self.next_id;
             self.next_id = id.wrapping_add(1);
             let strings = [config.user.as_bytes(), config.password.expose()];
@@ -123,14 +119,12 @@ impl ClientAuth {
         config: &ClientConfig,
         context: &mut Context<'_>,
     ) -> Result<Option<ClientStep>, Error> {
-        let spoken = match self.method {
-            AuthMethod::Pap => protocol::PAP,
-            AuthMethod::ChapMd5 | AuthMethod::MsChapV2 => protocol::CHAP,
+        let spoken = match self.protocol {
+            AuthProtocol::Pap => protocol::PAP,
+            _ => protocol::CHAP,
         };
         if number != spoken {
-            context.stats.unmatched += 1;
-            let (code, id) = (packet.code, packet.id);
-            return Err(Error::Unmatched { code, id });
+            return Err(unmatched(packet, context));
         }
         if number == protocol::CHAP && packet.code == chap::CHALLENGE {
             self.challenged(packet, config, context)?;
@@ -139,26 +133,19 @@ impl ClientAuth {
         let answered = match &self.response {
             Some(response) => response.id == packet.id,
             // The identifier of any of the Authenticate-Requests that went out will do.
-            None => self.method == AuthMethod::Pap,
+            None => self.protocol == AuthProtocol::Pap,
         };
         let accepted = match (number, packet.code) {
             (protocol::PAP, pap::ACK) | (protocol::CHAP, chap::SUCCESS) => true,
             (protocol::PAP, pap::NAK) | (protocol::CHAP, chap::FAILURE) => false,
-            (_, code) => {
-                context.stats.unmatched += 1;
-                return Err(Error::Unmatched {
-                    code,
-                    id: packet.id,
-                });
-            }
+            _ => return Err(unmatched(packet, context)),
         };
-        if !self.waiting || !answered {
+        if !self.waiting || !answered || self.retry.is_some() {
             context.stats.auth_duplicates += 1;
             return Ok(None);
         }
         if !accepted {
-            let failure = self.rejection(packet.data);
-            return Ok(Some(self.fail(failure)));
+            return Ok(Some(self.rejected(packet, config)));
         }
         if !self.proven(packet.data) {
             return Ok(Some(self.fail(AuthFailure::ServerNotAuthentic)));
@@ -184,6 +171,7 @@ impl ClientAuth {
         if !repeated {
             let response = self.respond(packet.id, challenge, config, context)?;
             self.response = Some(response);
+            self.retry = None;
             self.tries = config.restart.max_configure;
             self.waiting = true;
         }
@@ -198,57 +186,59 @@ impl ClientAuth {
         config: &ClientConfig,
         context: &mut Context<'_>,
     ) -> Result<Response, Error> {
-        let user = config.user.as_bytes();
-        let (value, proof) = if self.method == AuthMethod::ChapMd5 {
+        let (value, proof) = if self.protocol == AuthProtocol::ChapMd5 {
             let sum = chap_md5(id, config.password.expose(), challenge);
             (sum.to_vec(), None)
         } else {
-            let Ok(challenge) = <[u8; 16]>::try_from(challenge) else {
-                context.stats.malformed += 1;
-                return Err(Error::Malformed("MS-CHAPv2 challenge"));
-            };
-            let own: [u8; 16] = context.rng.array();
-            let hash = NtHash::of_password(&config.password.text());
-            let sum = challenge_hash(&own, &challenge, bare_name(user));
-            let response = nt_response(&hash, &sum);
-            let proof = authenticator_response(&hash, &response, &sum);
-            let mut value = Writer::new();
-            value.bytes(&own).bytes(&[0; 8]).bytes(&response).u8(0);
-            (value.into_vec(), Some(proof))
+            let (value, proof) = mschapv2::respond(challenge, config, context)?;
+            (value, Some(proof))
         };
         Ok(Response {
             id,
             challenge: challenge.to_vec(),
-            body: wire::write_value(&value, user),
+            body: wire::write_value(&value, config.user.as_bytes()),
             proof,
         })
     }
 
-    /// Whether the server knows the password too, where the method can tell (RFC 2759 5).
+    /// Whether the server knows the password too, where the method can tell.
     fn proven(&self, message: &[u8]) -> bool {
-        let Some(expected) = self.response.as_ref().and_then(|response| response.proof) else {
-            return true;
-        };
-        message
-            .strip_prefix(b"S=")
-            .and_then(|digits| digits.get(..40))
-            .and_then(wire::unhex_20)
-            .is_some_and(|proof| constant_time_eq(&proof, &expected))
+        let proof = self.response.as_ref().and_then(|response| response.proof);
+        proof.is_none_or(|proof| mschapv2::proven(message, &proof))
     }
 
-    fn rejection(&self, body: &[u8]) -> AuthFailure {
-        let text = match self.method {
-            AuthMethod::Pap => wire::read_pap_message(body),
-            AuthMethod::ChapMd5 | AuthMethod::MsChapV2 => wire::text(body),
+    fn rejected(&mut self, packet: &Packet<'_>, config: &ClientConfig) -> ClientStep {
+        if self.protocol == AuthProtocol::Pap {
+            let message = wire::read_pap_message(packet.data);
+            return self.fail(AuthFailure::RejectedByPeer {
+                code: None,
+                message,
+            });
+        }
+        let failed = Failed::read(packet.data);
+        let ms_chap = self.protocol == AuthProtocol::MsChapV2;
+        match failed.retry.filter(|_| ms_chap && config.retry) {
+            Some(challenge) => {
+                self.retry = Some((packet.id.wrapping_add(1), challenge));
+                // It takes the user as long as it takes; the server has a limit.
+                self.deadline = None;
+                ClientStep::WantsPassword {
+                    code: failed.code,
+                    message: failed.message,
+                }
+            }
+            None => self.fail(failed.into()),
+        }
+    }
+
+    pub(crate) fn handle_password(&mut self, config: &ClientConfig, context: &mut Context<'_>) {
+        let Some((id, challenge)) = self.retry.take() else {
+            return;
         };
-        let code = text.strip_prefix("E=").and_then(|rest| {
-            let digits = rest.split(' ').next()?;
-            digits.parse().ok()
-        });
-        let message = match text.split_once(" M=") {
-            Some((_, message)) if code.is_some() => message.to_owned(),
-            _ => text,
-        };
-        AuthFailure::RejectedByPeer { code, message }
+        if let Ok(response) = self.respond(id, &challenge, config, context) {
+            self.response = Some(response);
+            self.tries = config.restart.max_configure;
+            self.send(config, context);
+        }
     }
 }
