@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::Secret;
+use crate::acscp::Acscp;
 use crate::manner::Manner;
 use crate::method::AuthMethod;
 
@@ -151,6 +152,9 @@ pub struct Network {
     pub ipv4: Option<Ipv4Network>,
     /// `None`: IPv6CP is answered with a Protocol-Reject.
     pub ipv6: Option<Ipv6Network>,
+    /// Routes and domains for Apple's clients; `None`: ACSCP is answered with a Protocol-Reject, and
+    /// they ask by DHCP, which they do not where ACSCP opens.
+    pub acscp: Option<Acscp>,
 }
 
 /// What IPCP agrees on.

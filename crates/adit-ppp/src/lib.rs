@@ -4,9 +4,10 @@
 //!
 //! [`Link`] is one end, server or client; [`split`] and [`prepend_header`] are for the packet path,
 //! which a link never sees. It must never read a clock or ambient randomness, log, or let a packet
-//! of one address family touch the other. Compression (CCP), encryption (ECP), multilink, callback
-//! and Apple's ACSCP are refused on purpose: ESP does the one, nobody needs the others.
+//! of one address family touch the other. Compression (CCP), encryption (ECP), multilink and callback
+//! are refused on purpose: ESP does the one, nobody needs the others.
 
+mod acscp;
 mod auth;
 mod automaton;
 mod ccp;
@@ -28,6 +29,7 @@ pub mod protocol;
 mod secret;
 mod stats;
 
+pub use acscp::{Acscp, AcspDomain, AcspRoute};
 pub use auth::{Attempt, Credential, RejectReason, Verdict, Verified};
 pub use automaton::State;
 pub use config::{ClientConfig, Echo, Ipv4Network, Ipv6Network, Network, Restart, ServerConfig};

@@ -12,8 +12,10 @@ pub const IPV6CP: u16 = 0x8057;
 pub const ECP: u16 = 0x8053;
 /// Compression control protocol (RFC 1962); not served.
 pub const CCP: u16 = 0x80fd;
-/// Apple client server control protocol; not served.
+/// Apple client server control protocol; served where it is configured.
 pub const ACSCP: u16 = 0x8235;
+/// The data of ACSCP.
+pub const ACSP: u16 = 0x0235;
 /// Link control protocol (RFC 1661).
 pub const LCP: u16 = 0xc021;
 /// Password authentication protocol (RFC 1334).

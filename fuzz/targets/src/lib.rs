@@ -23,7 +23,7 @@ pub use ike_inside::ike_inside;
 pub use inputs::messages;
 pub use l2tp::{l2tp_message, l2tp_tunnel};
 pub use link::{ip_packet, link_packet};
-pub use ppp::{ppp_frame, ppp_link};
+pub use ppp::{ppp_eap, ppp_frame, ppp_link};
 pub use probe::probe;
 pub use server::{server_inside, server_outside};
 
@@ -31,7 +31,7 @@ pub use server::{server_inside, server_outside};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("ike_message", ike_message),
     ("ike_responder", ike_responder),
     ("ike_initiator", ike_initiator),
@@ -44,6 +44,7 @@ pub const TARGETS: [Target; 15] = [
     ("l2tp_tunnel", l2tp_tunnel),
     ("ppp_frame", ppp_frame),
     ("ppp_link", ppp_link),
+    ("ppp_eap", ppp_eap),
     ("link_packet", link_packet),
     ("ip_packet", ip_packet),
     ("probe", probe),

@@ -6,8 +6,8 @@ use std::time::Instant;
 use adit_crypto::Rng;
 use adit_crypto::ppp::NtHash;
 use adit_ppp::{
-    AuthMethod, ClientConfig, Credential, Event, Ipv4Network, Ipv6Network, Link, Network,
-    RejectReason, Secret, ServerConfig, Verdict, Verified,
+    Acscp, AcspRoute, AuthMethod, ClientConfig, Credential, Event, Ipv4Network, Ipv6Network, Link,
+    Network, RejectReason, Secret, ServerConfig, Verdict, Verified,
 };
 
 use crate::inputs::{Clock, messages};
@@ -19,9 +19,9 @@ pub fn ppp_frame(data: &[u8]) {
         assert!(header_len <= data.len());
     }
     let mut clock = Clock::new();
-    let mut connected = Ends::new(&clock);
+    let mut connected = Ends::new(&PLAIN, &clock);
     connected.join(&clock, |_, _| {});
-    for mut ends in [Ends::new(&clock), connected] {
+    for mut ends in [Ends::new(&PLAIN, &clock), connected] {
         let now = clock.tick(data);
         for (link, rng) in ends.0.iter_mut() {
             let _ = link.handle_frame(data, now, rng);
@@ -32,13 +32,22 @@ pub fn ppp_frame(data: &[u8]) {
 
 /// Feeds both ends of a link.
 pub fn ppp_link(data: &[u8]) {
-    run(data);
+    run(&PLAIN, data);
 }
 
+/// Feeds both ends of a link that authenticate by EAP.
+pub fn ppp_eap(data: &[u8]) {
+    run(&EAP, data);
+}
+
+const PLAIN: [AuthMethod; 3] = [AuthMethod::MsChapV2, AuthMethod::ChapMd5, AuthMethod::Pap];
+
+const EAP: [AuthMethod; 2] = [AuthMethod::EapMsChapV2, AuthMethod::EapMd5];
+
 /// Whether server and client had both families up at some time.
-fn run(data: &[u8]) -> [bool; 2] {
+fn run(auth: &[AuthMethod], data: &[u8]) -> [bool; 2] {
     let mut clock = Clock::new();
-    let mut ends = Ends::new(&clock);
+    let mut ends = Ends::new(auth, &clock);
     let mut reached = [false; 2];
     for frame in messages(data) {
         let now = clock.tick(frame);
@@ -58,9 +67,9 @@ fn run(data: &[u8]) -> [bool; 2] {
 struct Ends([(Link, Rng); 2]);
 
 impl Ends {
-    fn new(clock: &Clock) -> Self {
+    fn new(auth: &[AuthMethod], clock: &Clock) -> Self {
         let mut rngs = [Rng::from_seed([12; 32]), Rng::from_seed([13; 32])];
-        let [server, client] = links(clock, &mut rngs);
+        let [server, client] = links(auth, clock, &mut rngs);
         let [for_server, for_client] = rngs;
         Self([(server, for_server), (client, for_client)])
     }
@@ -90,15 +99,16 @@ impl Ends {
     }
 }
 
-fn links(clock: &Clock, [for_server, for_client]: &mut [Rng; 2]) -> [Link; 2] {
+fn links(auth: &[AuthMethod], clock: &Clock, [for_server, for_client]: &mut [Rng; 2]) -> [Link; 2] {
     let server = Arc::new(ServerConfig {
-        auth: vec![AuthMethod::MsChapV2, AuthMethod::ChapMd5, AuthMethod::Pap],
+        auth: auth.to_vec(),
         ..ServerConfig::default()
     });
     let client = ClientConfig {
         user: "alice".into(),
         password: Secret::new(b"secret"),
-        allowed: vec![AuthMethod::MsChapV2, AuthMethod::ChapMd5, AuthMethod::Pap],
+        allowed: auth.to_vec(),
+        retry: true,
         ..ClientConfig::default()
     };
     [
@@ -112,7 +122,9 @@ fn drain(link: &mut Link, now: Instant, rng: &mut Rng) -> Vec<Vec<u8>> {
     let mut sent = Vec::new();
     loop {
         if let Some(event) = link.poll_event() {
-            if let Event::Authenticate(attempt) = event {
+            if let Event::PasswordRejected { .. } = event {
+                link.handle_password(Secret::new(b"secret"), now, rng);
+            } else if let Event::Authenticate(attempt) = event {
                 let credential = Credential {
                     password: Some(Secret::new(b"secret")),
                     nt_hash: Some(NtHash::of_password("secret")),
@@ -137,6 +149,14 @@ fn drain(link: &mut Link, now: Instant, rng: &mut Rng) -> Vec<Vec<u8>> {
                     ipv6: Some(Ipv6Network {
                         local_interface_id: 1,
                         peer_interface_id: 2,
+                    }),
+                    acscp: Some(Acscp {
+                        routes: vec![AcspRoute {
+                            address: [10, 0, 0, 0].into(),
+                            mask: [255, 0, 0, 0].into(),
+                            private: true,
+                        }],
+                        domains: Vec::new(),
                     }),
                 };
                 let verdict = Verdict::Accept {

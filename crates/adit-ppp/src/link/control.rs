@@ -142,9 +142,11 @@ impl Link {
                     self.close_for(DownReason::NegotiationFailed(failure), now, rng);
                 }
             }
-            protocol::IPCP | protocol::IPV6CP | protocol::CCP => {
-                self.ncp_rejected(rejected, now, rng)
-            }
+            protocol::IPCP
+            | protocol::IPV6CP
+            | protocol::CCP
+            | protocol::ACSCP
+            | protocol::ACSP => self.ncp_rejected(rejected, now, rng),
             _ => {}
         }
         Ok(())

@@ -12,6 +12,7 @@ use std::time::Instant;
 use adit_crypto::Rng;
 
 use crate::Secret;
+use crate::acscp;
 use crate::auth::{ClientAuth, RejectReason, ServerAuth, Verdict};
 use crate::automaton::{Automaton, Input, Signal, State};
 use crate::ccp::Ccp;
@@ -85,6 +86,7 @@ pub struct Link {
     ipv6cp: Option<Ncp<Ipv6cp>>,
     /// What a client tries beside them.
     ccp: Option<Ncp<Ccp>>,
+    acscp: Option<Box<acscp::Server>>,
     /// The next identifier of a client whose protocols count together.
     shared_id: Option<u8>,
     echo: Watch,
@@ -143,6 +145,7 @@ impl Link {
             ipcp: None,
             ipv6cp: None,
             ccp: None,
+            acscp: None,
             shared_id: None,
             echo: Watch::new(None, now),
             setup_deadline: None,

@@ -61,6 +61,7 @@ impl Link {
     pub(super) fn stop_network(&mut self, now: Instant, rng: &mut Rng) {
         let context = context!(self, now, rng);
         self.ccp = None;
+        self.acscp = None;
         let ipv4 = self.ipcp.take().and_then(|mut ncp| ncp.lower_down(context));
         let ipv6 = self
             .ipv6cp
@@ -115,6 +116,9 @@ impl Link {
                 }
                 result
             }
+            (protocol::ACSCP | protocol::ACSP, ..) if self.acscp.is_some() => {
+                return self.acscp_frame(number, information, now, rng);
+            }
             _ => {
                 self.reject_protocol(number, information, now, rng);
                 return Ok(());
@@ -122,6 +126,24 @@ impl Link {
         };
         self.check_network(now, rng);
         result
+    }
+
+    fn acscp_frame(
+        &mut self,
+        number: u16,
+        information: &[u8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<(), Error> {
+        let context = context!(self, now, rng);
+        let Some(acscp) = &mut self.acscp else {
+            return Ok(());
+        };
+        if number == protocol::ACSP {
+            return acscp.handle_data(information, context);
+        }
+        let packet = Packet::parse(information).inspect_err(|_| context.stats.malformed += 1)?;
+        acscp.handle_packet(&packet, context)
     }
 
     /// The peer does not know one of the NCPs; the other one goes on.
@@ -136,7 +158,8 @@ impl Link {
                 let signal = self.ipv6cp.as_mut().and_then(|ncp| ncp.reject(context));
                 self.ipv6_signal(signal);
             }
-            _ => self.ccp = None,
+            protocol::CCP => self.ccp = None,
+            _ => self.acscp = None,
         }
         self.check_network(now, rng);
     }
@@ -145,7 +168,8 @@ impl Link {
         let ipv4 = self.ipcp.as_ref().and_then(Ncp::poll_timeout);
         let ipv6 = self.ipv6cp.as_ref().and_then(Ncp::poll_timeout);
         let ccp = self.ccp.as_ref().and_then(Ncp::poll_timeout);
-        [ipv4, ipv6, ccp].into_iter().flatten().min()
+        let acscp = self.acscp.as_ref().and_then(|acscp| acscp.poll_timeout());
+        [ipv4, ipv6, ccp, acscp].into_iter().flatten().min()
     }
 
     pub(super) fn ncp_timeout(&mut self, now: Instant, rng: &mut Rng) {
@@ -160,6 +184,9 @@ impl Link {
             .and_then(|ncp| ncp.handle_timeout(context));
         if let Some(ncp) = &mut self.ccp {
             let _ = ncp.handle_timeout(context);
+        }
+        if let Some(acscp) = &mut self.acscp {
+            acscp.handle_timeout(context);
         }
         self.ipv4_signal(ipv4, now, rng);
         self.ipv6_signal(ipv6);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use adit_crypto::Rng;
 
 use super::{Auth, Link, Role, context};
+use crate::acscp;
 use crate::auth::{ClientAuth, ClientStep, ServerAuth, ServerStep};
 use crate::automaton::State;
 use crate::config::Network;
@@ -172,6 +173,10 @@ impl Link {
         let ipv6 = network
             .ipv6
             .map(|ipv6| Ipv6cp::new(ipv6.local_interface_id, ipv6.peer_interface_id, rng));
+        if let (Some(offer), Role::Server(config)) = (network.acscp, &self.role) {
+            let acscp = acscp::Server::new(offer, config.restart, rng);
+            self.acscp = Some(Box::new(acscp));
+        }
         self.start_network(ipv4, ipv6, now, rng);
     }
 

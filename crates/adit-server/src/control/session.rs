@@ -198,7 +198,8 @@ impl Server {
                 session.user = Some(user);
                 session.connected_at = Some(now);
             }
-            Ppp::AuthFailed { .. } => {}
+            // The second is a client's.
+            Ppp::AuthFailed { .. } | Ppp::PasswordRejected { .. } => {}
             Ppp::Ipv4Up { peer: address, .. } => {
                 tracing::info!(
                     session = %session.id,
@@ -327,7 +328,11 @@ impl Server {
                 peer_interface_id,
             }
         });
-        Network { ipv4, ipv6 }
+        Network {
+            ipv4,
+            ipv6,
+            acscp: None,
+        }
     }
 
     /// A random interface identifier that is not zero and says that it is not unique worldwide

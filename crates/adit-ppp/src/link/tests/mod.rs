@@ -1,5 +1,6 @@
 //! Links in memory: one against the other over a bad line, and one against written bytes.
 
+mod acscp;
 mod auth;
 mod eap;
 mod families;
@@ -45,6 +46,7 @@ pub(super) fn both_families() -> Network {
             local_interface_id: SERVER6,
             peer_interface_id: CLIENT6,
         }),
+        acscp: None,
     }
 }
 
