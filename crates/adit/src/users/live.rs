@@ -222,6 +222,7 @@ mod tests {
         let attempt = Attempt::MsChapV2 {
             user: "User".into(),
             raw_user: b"User".to_vec(),
+            eap: false,
             challenge: bytes("5b5d7c7d7b3f2f3e3c2c602132262628")
                 .try_into()
                 .unwrap(),
@@ -257,6 +258,7 @@ mod tests {
             let attempt = Attempt::ChapMd5 {
                 user: user.into(),
                 raw_user: user.into(),
+                eap: false,
                 id: 7,
                 challenge: b"challenge".to_vec(),
                 response: adit_crypto::ppp::chap_md5(7, b"pw", b"challenge"),
