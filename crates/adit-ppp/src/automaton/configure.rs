@@ -29,7 +29,12 @@ impl<P: Protocol> Automaton<P> {
             .judge(&mut judgement, context)
             .map_err(|failure| self.failed(failure))?;
         let mut answer = judgement.answer();
-        if answer.0 == code::CONFIGURE_NAK && self.refusals.naks >= self.restart.max_failure {
+        let most = self.restart.max_configure;
+        let round = u32::from(
+            answer.0 != code::CONFIGURE_ACK && !self.refusals.is_repeat(packet.bytes, most),
+        );
+        let naks = self.refusals.naks + round;
+        if answer.0 == code::CONFIGURE_NAK && naks > self.restart.max_failure {
             // RFC 1661 4.6: naked options are rejected from here on, where there is a default to
             // fall back to.
             if P::NEEDS_NAKED || judgement.naked().is_empty() {
@@ -46,12 +51,12 @@ impl<P: Protocol> Automaton<P> {
             }
             code::CONFIGURE_NAK => {
                 context.stats.naks_sent += 1;
-                self.refusals.naks += 1;
+                self.refusals.naks = naks;
                 Input::RcrBad
             }
             _ => {
                 context.stats.rejects_sent += 1;
-                self.refusals.rejects += 1;
+                self.refusals.rejects += round;
                 // Rejects shorten the list, so a peer that needs so many does not listen.
                 if self.refusals.rejects > 2 * self.restart.max_failure {
                     return Err(self.failed(Failure::NoConvergence(self.refusals.rejects)));

@@ -7,7 +7,7 @@ mod protocol;
 mod table;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
 use adit_wire::Writer;
@@ -22,6 +22,9 @@ pub(crate) use protocol::{Judgement, Protocol};
 pub(crate) use table::Input;
 pub use table::State;
 use table::{Action, transition};
+
+/// How long an answer may be on its way to us in the ordinary run of things.
+const ANSWER_TIME: Duration = Duration::from_millis(300);
 
 /// What every step of a machine is given.
 pub(crate) struct Context<'a> {
@@ -54,10 +57,26 @@ pub(crate) enum Signal {
 }
 
 /// The negative answers to the peer's requests since the last good one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Refusals {
     naks: u32,
     rejects: u32,
+    /// The latest request that was refused, and how often it has come again: as long as our answer
+    /// may be lost, that is no new round of the negotiation.
+    latest: Vec<u8>,
+    repeats: u32,
+}
+
+impl Refusals {
+    fn is_repeat(&mut self, request: &[u8], most: u32) -> bool {
+        if self.latest == request && self.repeats < most {
+            self.repeats += 1;
+            return true;
+        }
+        self.latest = request.to_vec();
+        self.repeats = 0;
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -78,6 +97,8 @@ pub(crate) struct Automaton<P> {
     acks_received: u32,
     /// The peer has sent a Configure-Request.
     peer_asked: bool,
+    /// When our request goes out once more because the peer may not have listened before.
+    repeat_at: Option<Instant>,
     /// Identifier of a request that was sent twice in a row, and may be answered twice.
     repeated: Option<u8>,
 }
@@ -108,6 +129,7 @@ impl<P: Protocol> Automaton<P> {
             naks_received: 0,
             acks_received: 0,
             peer_asked: false,
+            repeat_at: None,
             repeated: None,
         }
     }
@@ -127,7 +149,7 @@ impl<P: Protocol> Automaton<P> {
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+        self.deadline.into_iter().chain(self.repeat_at).min()
     }
 
     /// A fresh identifier for a packet beside the negotiation.
@@ -147,6 +169,7 @@ impl<P: Protocol> Automaton<P> {
     }
 
     pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) -> Option<Signal> {
+        self.repeat_if_due(context);
         if self.deadline.is_none_or(|deadline| context.now < deadline) {
             return None;
         }
@@ -288,6 +311,7 @@ impl<P: Protocol> Automaton<P> {
         );
         if !timed {
             self.deadline = None;
+            self.repeat_at = None;
         } else if self.deadline.is_none() {
             self.start_timer(context);
         }
@@ -303,6 +327,7 @@ impl<P: Protocol> Automaton<P> {
     fn send_request(&mut self, context: &mut Context<'_>) {
         self.counter = self.counter.saturating_sub(1);
         self.start_timer(context);
+        self.repeat_at = None;
         let mut options = Writer::new();
         self.protocol.request(&mut options);
         let options = options.into_vec();
@@ -314,14 +339,26 @@ impl<P: Protocol> Automaton<P> {
         self.request = Some((id, options));
     }
 
-    /// The peer's first request shows that it listens now. A request of ours that it did not answer
-    /// before may have come too early for it, so it goes out once more: unchanged, beside timer and
-    /// counter, and before our answer, so that the peer cannot be open when it arrives.
+    /// The peer's first request shows that it listens now. A request of ours that it has not
+    /// answered may have come too early for it, so it goes out once more, unchanged and beside
+    /// timer and counter: at once, and before our answer, so that the peer cannot be open when it
+    /// arrives; or, where the peer's answer may still be on its way, when that has had its time.
     fn repeat_request(&mut self, context: &mut Context<'_>) {
         if std::mem::replace(&mut self.peer_asked, true) || !P::REPEATS {
             return;
         }
-        if let (State::ReqSent, Some((id, options))) = (self.state, &self.request) {
+        if let (State::ReqSent, Some(deadline)) = (self.state, self.deadline) {
+            self.repeat_at = Some(deadline - self.restart.timer + ANSWER_TIME);
+            self.repeat_if_due(context);
+        }
+    }
+
+    fn repeat_if_due(&mut self, context: &mut Context<'_>) {
+        if self.repeat_at.take_if(|at| *at <= context.now).is_none() {
+            return;
+        }
+        let unanswered = matches!(self.state, State::ReqSent | State::AckSent);
+        if let (true, Some((id, options))) = (unanswered, &self.request) {
             context.stats.retransmitted += 1;
             self.repeated = Some(*id);
             context.send(P::NUMBER, &build(code::CONFIGURE_REQUEST, *id, options));

@@ -51,6 +51,26 @@ fn a_request_that_nobody_heard_goes_out_again_with_the_peers_first() {
 }
 
 #[test]
+fn an_answer_on_its_way_is_waited_for() {
+    let mut script = Script::new(server_config());
+    script.now += Duration::from_millis(80);
+    script.expect("ff03c021 01 01 0004", &["ff03c021 02 01 0004"]);
+    let before = script.sent.len();
+    script.wait(Duration::from_millis(219));
+    assert_eq!(script.sent.len(), before);
+    script.wait(Duration::from_millis(1));
+    assert_eq!(script.sent[before..], script.sent[..1]);
+    script.acknowledge(LCP);
+    assert_eq!(script.link.lcp_state(), State::Opened);
+
+    let mut script = Script::new(server_config());
+    script.expect("ff03c021 01 01 0004", &["ff03c021 02 01 0004"]);
+    script.acknowledge(LCP);
+    script.wait(Duration::from_secs(1));
+    assert_eq!(script.link.stats().retransmitted, 0);
+}
+
+#[test]
 fn a_request_that_was_answered_is_not_repeated() {
     let mut script = Script::new(server_config());
     script.acknowledge(LCP);
@@ -322,4 +342,27 @@ fn name_servers_are_told_or_rejected() {
         "8021 01 02 001c 0306 0a090011 8106 00000000 8206 00000000 8306 0a090036",
         &["ff038021 03 02 0010 8106 0a090035 8206 0a09003c"],
     );
+}
+
+#[test]
+fn a_request_whose_answer_gets_lost_is_no_new_round() {
+    let mut script = Script::new(server_config());
+    script.log_in();
+    let nak = "ff038021 03 01 000a 0306 0a090011";
+    for _ in 0..11 {
+        script.expect("8021 01 01 000a 0306 00000000", &[nak]);
+    }
+    script.expect(
+        "8021 01 02 000a 0306 0a090011",
+        &["ff038021 02 02 000a 0306 0a090011"],
+    );
+    script.acknowledge(IPCP);
+    assert!(script.link.ipv4_open());
+
+    // But not for ever.
+    let mut script = Script::new(server_config());
+    script.log_in();
+    let request = "8021 01 01 000a 0306 00000000";
+    let failed = (0..100).find(|_| script.feed(request).0.is_err());
+    assert_eq!(failed, Some(55));
 }
