@@ -10,8 +10,7 @@ use adit_crypto::Rng;
 use adit_l2tp::{Event as L2tp, Packet, Tunnel};
 use adit_ppp::{
     Credential, Event as Ppp, Ipv4Network, Ipv6Network, Link, Network, Secret, ServerConfig,
-    Verdict, Verified,
-};
+    Verdict, Verified, RejectReason};
 use adit_wire::PacketBuf;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
@@ -103,7 +102,9 @@ impl Lns {
                             success_message,
                             network: network(),
                         },
-                        Verified::Rejected { reason } => Verdict::Reject { reason },
+                        Verified::Rejected | Verified::Unsupported => Verdict::Reject {
+                            reason: RejectReason::BadCredentials,
+                        },
                     };
                     let ppp = self.ppp.as_mut().unwrap();
                     ppp.handle_verdict(verdict, now, &mut self.rng);
@@ -121,11 +122,13 @@ fn network() -> Network {
             local: SERVER,
             peer: CLIENT,
             dns: vec![SERVER],
+            wins: Vec::new(),
         }),
         ipv6: Some(Ipv6Network {
             local_interface_id: 1,
             peer_interface_id: 2,
         }),
+        acscp: None,
     }
 }
 

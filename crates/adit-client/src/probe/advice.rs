@@ -1,7 +1,7 @@
 //! What an event means to an operator: the facts of a step in words, and what to do where it failed.
 
 use adit_ike::{ChildFailure, CloseReason, NatTVersion, Phase1};
-use adit_ppp::{AuthFailure, AuthMethod};
+use adit_ppp::{AuthFailure, AuthProtocol};
 
 use super::connection::Stage;
 use super::names;
@@ -110,11 +110,11 @@ pub(super) fn lcp(mut step: Step, lcp: &Lcp) -> Step {
     let agreed = lcp.auth.map(|method| format!("agreed on {method}"));
     step.seen.extend(agreed.filter(|_| asked.len() > 1));
     match lcp.auth {
-        Some(AuthMethod::MsChapV2) => step,
-        Some(AuthMethod::ChapMd5) => {
+        Some(AuthProtocol::MsChapV2 | AuthProtocol::Eap) => step,
+        Some(AuthProtocol::ChapMd5) => {
             step.warn("CHAP-MD5 does not prove the server, and needs clear passwords there")
         }
-        Some(AuthMethod::Pap) => step.warn("PAP gives the password to whoever is the server"),
+        Some(AuthProtocol::Pap) => step.warn("PAP gives the password to whoever is the server"),
         None => step.warn("anybody with the pre-shared key is let in"),
     }
 }
@@ -137,6 +137,7 @@ pub(super) fn authentication(why: &AuthFailure) -> &'static str {
             "compare user name and password, and see whether the server wants a domain before the \
              name"
         }
+        AuthFailure::EapMethod { .. } => "allow one of the EAP methods that the server has",
         AuthFailure::Timeout => "see whether the server reaches its user database (RADIUS)",
         AuthFailure::ServerNotAuthentic | AuthFailure::Rejected(_) => {
             "the server does not know this password: it may be another server"

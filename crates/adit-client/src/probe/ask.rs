@@ -96,6 +96,7 @@ pub(super) fn config(ask: &Ask, ends: &Ends) -> Config {
         refuse_server_behind_nat: false,
         ending: Ending::default(),
         nat_t_local: ends.nat_t,
+        cut_icv: false,
         path_mtu: 1500,
     };
     if let Some(profile) = ask.profile {
