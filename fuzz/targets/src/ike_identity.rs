@@ -2,7 +2,7 @@
 //! certificates: any payloads, encrypted as they must be.
 //!
 //! The peer here is made of the formulas of RFC 2409 and shares only the codec with the machine.
-//! The input is `[type of the first payload]` and then payloads with their generic headers.
+//! The input is `[how][type of the first payload]` and then payloads with their generic headers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,8 @@ macro_rules! file {
 
 const HASH: Hash = Hash::Sha2_256;
 const BLOCK: usize = 16;
+/// The lowest bit of `how`: a good signature over what the payloads say is put behind them.
+const SIGNED: u8 = 1;
 /// When the certificates are in force.
 const UNIX: Duration = Duration::from_secs(1_800_000_000);
 
@@ -34,10 +36,13 @@ pub fn ike_identity(data: &[u8]) {
 /// Whether the responder believed it.
 fn run(data: &[u8]) -> bool {
     let mut peer = Peer::met();
-    let Some((first, payloads)) = data.split_first() else {
+    let Some(([how, first], payloads)) = data.split_first_chunk::<2>() else {
         return false;
     };
-    peer.say(*first, payloads);
+    match peer.signed(*first, payloads) {
+        Some(chain) if how & SIGNED != 0 => peer.say(chain.first(), chain.bytes()),
+        _ => peer.say(*first, payloads),
+    }
     peer.established
 }
 
@@ -151,6 +156,26 @@ impl Peer {
         }
     }
 
+    /// HASH_I over the body of an ID payload.
+    fn hash(&self, id: &[u8]) -> Vec<u8> {
+        HASH.hmac(&self.skeyid, &[&self.covered, id]).to_vec()
+    }
+
+    /// The payloads, if they parse and say who this is, with a signature behind them.
+    fn signed(&self, first: u8, payloads: &[u8]) -> Option<Builder> {
+        let payloads = Payloads::parse(first, payloads).ok()?;
+        let hash = self.hash(payloads.all(kind::ID).next()?);
+        let own = client();
+        let key = own.certificate.as_ref()?.key();
+        let signature = key.sign(&hash, &mut Rng::from_seed([4; 32])).ok()?;
+        let mut chain = Builder::new();
+        for payload in payloads.iter() {
+            chain.push(payload.kind, payload.body).ok()?;
+        }
+        chain.push(kind::SIG, &signature).ok()?;
+        Some(chain)
+    }
+
     fn say(&mut self, first: u8, payloads: &[u8]) {
         let mut body = payloads.to_vec();
         body.resize(payloads.len().next_multiple_of(BLOCK), 0);
@@ -187,9 +212,8 @@ mod tests {
     use super::*;
     use crate::inputs::{put, seed};
 
-    /// A message 5 that says `id`, with the client's certificates and what `proof` makes of HASH_I.
-    fn message(id: IdValue, proof: impl FnOnce(&[u8]) -> (u8, Vec<u8>)) -> Vec<u8> {
-        let peer = Peer::met();
+    /// A message 5 that says `id`, with the client's certificates and this proof.
+    fn message(how: u8, id: IdValue, proof: Option<(u8, &[u8])>) -> Vec<u8> {
         let (protocol, port) = (0, 0);
         let id = Selector { id, protocol, port }.write();
         let mut chain = Builder::new();
@@ -197,17 +221,10 @@ mod tests {
         for der in client().certificate.as_ref().unwrap().chain() {
             chain.push(kind::CERT, &write_certificate(der)).unwrap();
         }
-        let hash = HASH.hmac(&peer.skeyid, &[&peer.covered, &id]);
-        let (kind, body) = proof(&hash);
-        chain.push(kind, &body).unwrap();
-        [&[chain.first()], chain.bytes()].concat()
-    }
-
-    fn signed(hash: &[u8]) -> (u8, Vec<u8>) {
-        let own = client();
-        let key = own.certificate.as_ref().unwrap().key();
-        let signature = key.sign(hash, &mut Rng::from_seed([4; 32]));
-        (kind::SIG, signature.unwrap())
+        if let Some((kind, body)) = proof {
+            chain.push(kind, body).unwrap();
+        }
+        [&[how, chain.first()], chain.bytes()].concat()
     }
 
     fn subject() -> IdValue {
@@ -224,6 +241,8 @@ mod tests {
             ("address", true),
             ("other-name", false),
             ("hash", false),
+            ("no-proof", false),
+            ("zeros", false),
         ] {
             assert_eq!(run(&seed("ike_identity", name)), believed, "{name}");
         }
@@ -236,11 +255,15 @@ mod tests {
     fn write_identity_seeds() {
         let address = IdValue::Ipv4([10, 0, 0, 1].into());
         let other = IdValue::Fqdn("phone.example.org".into());
-        let hash = |hash: &[u8]| (kind::HASH, hash.to_vec());
+        let (protocol, port) = (0, 0);
+        let id = subject();
+        let hash = Peer::met().hash(&Selector { id, protocol, port }.write());
         let put = |name, bytes: Vec<u8>| put("ike_identity", name, &bytes);
-        put("subject", message(subject(), signed));
-        put("address", message(address, signed));
-        put("other-name", message(other, signed));
-        put("hash", message(subject(), hash));
+        put("subject", message(SIGNED, subject(), None));
+        put("address", message(SIGNED, address, None));
+        put("other-name", message(SIGNED, other, None));
+        put("hash", message(0, subject(), Some((kind::HASH, &hash))));
+        put("no-proof", message(0, subject(), None));
+        put("zeros", message(0, subject(), Some((kind::SIG, &[0; 64]))));
     }
 }

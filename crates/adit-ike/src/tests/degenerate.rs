@@ -99,7 +99,7 @@ const REQUIRED: [&[u8]; 4] = [
 
 fn refused(pair: &Pair, at: usize, payloads: &[(u8, Vec<u8>)]) -> bool {
     let kinds: Vec<_> = payloads.iter().map(|p| p.0).collect();
-    let host = if at % 2 == 0 {
+    let host = if at.is_multiple_of(2) {
         &pair.server
     } else {
         &pair.client

@@ -359,7 +359,7 @@ fn tell(
             }
             names.extend(domain.wire());
         }
-        let code = OptionCode::DomainSearchList.into();
+        let code = OptionCode::DomainSearchList;
         options.push(DhcpOption::Unknown(UnknownOption::new(code, names)));
     }
     Ok(())
