@@ -9,8 +9,9 @@ use adit_client::probe::{Ask, Depth, Door, Ends, Outcome, Probe, Step};
 use adit_crypto::Rng;
 use adit_l2tp::{Event as L2tp, Packet, Tunnel};
 use adit_ppp::{
-    Credential, Event as Ppp, Ipv4Network, Ipv6Network, Link, Network, Secret, ServerConfig,
-    Verdict, Verified, RejectReason};
+    Credential, Event as Ppp, Ipv4Network, Ipv6Network, Link, Network, RejectReason, Secret,
+    ServerConfig, Verdict, Verified,
+};
 use adit_wire::PacketBuf;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
