@@ -158,6 +158,15 @@ impl EspSuite {
         }
     }
 
+    /// The algorithm in it that nobody should rely on any more, if there is one.
+    pub const fn weakness(self) -> Option<&'static str> {
+        match (self.cipher, self.mac) {
+            (EspCipher::TripleDes, _) => Some("3DES"),
+            (_, Some(EspMac::HmacMd5_96)) => Some("MD5"),
+            _ => None,
+        }
+    }
+
     /// AES-CBC with HMAC-SHA2-256-128, but with the MAC cut at 96 bits; `None` for any other suite.
     /// The keys are the same. No packet of the one has a length that the other can have.
     pub const fn cut_at_96(self) -> Option<Self> {

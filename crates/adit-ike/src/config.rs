@@ -19,6 +19,19 @@ pub struct Phase1Proposal {
     pub group: Group,
 }
 
+impl Phase1Proposal {
+    /// The weakest algorithm in it that nobody should rely on any more, if there is one.
+    pub fn weakness(&self) -> Option<&'static str> {
+        if self.group == Group::Modp1024 {
+            Some("MODP-1024")
+        } else if self.cipher == BlockCipher::TripleDes {
+            Some("3DES")
+        } else {
+            (self.hash == Hash::Md5).then_some("MD5")
+        }
+    }
+}
+
 impl fmt::Display for Phase1Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

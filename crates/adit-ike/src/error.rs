@@ -4,6 +4,7 @@ use adit_wire::{LengthTooLarge, Transmit};
 
 use crate::authentication::Authentication;
 use crate::codec::{DecodeError, FragmentError, IdValue};
+use crate::config::Phase1Proposal;
 
 /// Why [`IkeSa::handle_message`](crate::IkeSa::handle_message) did not take a message. None of
 /// these ends the SA.
@@ -76,6 +77,8 @@ pub enum RefusalReason {
         offered: Vec<String>,
         /// What the configuration and the credentials allow.
         allowed: Vec<String>,
+        /// What is offered and could be allowed, the first that is not weak if there is one.
+        usable: Option<Phase1Proposal>,
         /// The method that is missing, if nothing else is.
         missing: Option<Authentication>,
     },

@@ -147,6 +147,8 @@ pub enum ChildFailure {
         offered: Vec<String>,
         /// What the configuration allows.
         allowed: Vec<String>,
+        /// What is offered and could be allowed, the first that is not weak if there is one.
+        usable: Option<EspSuite>,
     },
     /// The peer wants other traffic than L2TP.
     #[error("selectors are not for L2TP: local {local}, remote {remote}")]

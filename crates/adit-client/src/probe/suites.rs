@@ -134,7 +134,12 @@ impl Suites {
             seen.push("none".to_owned());
         }
         let step = Step::ok("esp-suites", took, seen);
-        let weak: Vec<_> = self.taken.iter().copied().filter(is_weak).collect();
+        let weak: Vec<_> = self
+            .taken
+            .iter()
+            .copied()
+            .filter(|suite| suite.weakness().is_some())
+            .collect();
         self.step = Some(match ended {
             Some(why) => step.warn(format!("there may be more: {why}")),
             None if !weak.is_empty() => {
@@ -147,10 +152,6 @@ impl Suites {
             None => step,
         });
     }
-}
-
-fn is_weak(suite: &EspSuite) -> bool {
-    suite.cipher == EspCipher::TripleDes || suite.mac == Some(EspMac::HmacMd5_96)
 }
 
 /// Everything that can be spoken here, the strongest first.

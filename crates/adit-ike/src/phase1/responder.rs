@@ -86,6 +86,7 @@ pub(crate) fn accept(
         let reason = RefusalReason::NoProposalChosen {
             offered: proposals::offered(&offered),
             allowed: proposals::allowed(&policy),
+            usable: proposals::usable(&policy, &offered),
             missing: proposals::missing(&policy, &offered),
         };
         let kind = notify::NO_PROPOSAL_CHOSEN;

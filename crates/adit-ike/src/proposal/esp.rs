@@ -258,13 +258,7 @@ pub(crate) fn choose(
     let group_allowed = |group| {
         config.pfs == Some(group) || config.phase1.iter().any(|choice| choice.group == group)
     };
-    let offers: Vec<_> = sa
-        .proposals
-        .iter()
-        .filter(|proposal| proposal.protocol == protocol::ESP && is_alone(&sa.proposals, proposal))
-        .flat_map(|proposal| proposal.transforms.iter().map(move |t| (proposal, t)))
-        .filter_map(|(proposal, transform)| take(proposal, transform, context, group_allowed))
-        .collect();
+    let offers: Vec<_> = offers(sa, context, group_allowed).collect();
     preferences(&config.esp, context.client).find_map(|suite| {
         let mut all = offers.iter().filter(|chosen| chosen.suite == suite);
         let first = all.clone().next();
@@ -272,6 +266,19 @@ pub(crate) fn choose(
             .or(first)
             .cloned()
     })
+}
+
+/// What can be served of an SA payload, with a group that is allowed.
+fn offers<'s>(
+    sa: &'s SecurityAssociation<'_>,
+    context: &'s Context,
+    group_allowed: impl Fn(Group) -> bool + Copy + 's,
+) -> impl Iterator<Item = Chosen> + 's {
+    sa.proposals
+        .iter()
+        .filter(|proposal| proposal.protocol == protocol::ESP && is_alone(&sa.proposals, proposal))
+        .flat_map(|proposal| proposal.transforms.iter().map(move |t| (proposal, t)))
+        .filter_map(move |(proposal, transform)| take(proposal, transform, context, group_allowed))
 }
 
 /// Our order of preference. Android kernels cut HMAC-SHA2-256 at 96 bits, so for them it is last.
@@ -297,6 +304,21 @@ pub(crate) fn offered(sa: &SecurityAssociation<'_>) -> Vec<String> {
         }
     }
     texts
+}
+
+/// What is offered as it can be served, and could be allowed: the first that is not weak, or the
+/// first at all.
+pub(crate) fn usable(
+    config: &Config,
+    sa: &SecurityAssociation<'_>,
+    context: &Context,
+) -> Option<EspSuite> {
+    let mut all = offers(sa, context, |_| true)
+        .map(|chosen| chosen.suite)
+        .filter(|suite| !config.esp.contains(suite));
+    let first = all.next();
+    let strong = |suite: &EspSuite| suite.weakness().is_none();
+    first.filter(strong).or_else(|| all.find(strong)).or(first)
 }
 
 /// What the configuration allows, in words.

@@ -186,7 +186,7 @@ pub(crate) fn choose(
     policy: &Policy<'_>,
     sa: &SecurityAssociation<'_>,
 ) -> Result<Option<Chosen>, LengthTooLarge> {
-    let offers: Vec<_> = usable(sa)
+    let offers: Vec<_> = complete(sa)
         .flat_map(|proposal| proposal.transforms.iter().map(move |t| (proposal, t)))
         .map(|(proposal, transform)| (proposal, transform, Offer::read(transform)))
         .collect();
@@ -218,15 +218,32 @@ pub(crate) fn choose(
 
 /// The offered method that would have led to a choice, had the credentials allowed it.
 pub(crate) fn missing(policy: &Policy<'_>, sa: &SecurityAssociation<'_>) -> Option<Authentication> {
-    let transforms = usable(sa).flat_map(|proposal| &proposal.transforms);
-    transforms
-        .filter_map(|transform| Offer::read(transform).choice())
+    possible(sa)
         .find(|(proposal, _)| policy.config.phase1.contains(proposal))
         .map(|(_, authentication)| authentication)
         .filter(|authentication| !policy.methods.contains(authentication))
 }
 
-fn usable<'s, 'a>(sa: &'s SecurityAssociation<'a>) -> impl Iterator<Item = &'s Proposal<'a>> {
+/// What is offered by an allowed method and could be allowed itself: the first that is not weak, or
+/// the first at all.
+pub(crate) fn usable(policy: &Policy<'_>, sa: &SecurityAssociation<'_>) -> Option<Phase1Proposal> {
+    let mut all = possible(sa)
+        .filter(|(_, method)| policy.methods.contains(method))
+        .map(|(proposal, _)| proposal)
+        .filter(|proposal| !policy.config.phase1.contains(proposal));
+    let first = all.clone().next();
+    all.find(|proposal| proposal.weakness().is_none()).or(first)
+}
+
+fn possible<'s>(sa: &'s SecurityAssociation<'_>) -> impl Iterator<Item = Choice> + Clone + use<'s> {
+    complete(sa)
+        .flat_map(|proposal| &proposal.transforms)
+        .filter_map(|transform| Offer::read(transform).choice())
+}
+
+fn complete<'s, 'a>(
+    sa: &'s SecurityAssociation<'a>,
+) -> impl Iterator<Item = &'s Proposal<'a>> + Clone {
     sa.proposals.iter().filter(|proposal| {
         proposal.protocol == protocol::ISAKMP && is_alone(&sa.proposals, proposal)
     })

@@ -161,6 +161,7 @@ impl IkeSa {
             let reason = ChildFailure::NoProposalChosen {
                 offered: esp::offered(&sa),
                 allowed: esp::allowed(&self.config),
+                usable: esp::usable(&self.config, &sa, &context),
             };
             No::Refused(notify::NO_PROPOSAL_CHOSEN, reason)
         })?;

@@ -218,6 +218,7 @@ fn a_refusal_names_the_method_that_is_missing() {
                 offered,
                 allowed,
                 missing,
+                ..
             } => (offered, allowed, missing),
             other => panic!("{other}"),
         }

@@ -81,6 +81,10 @@ fn no_common_proposal_is_told_in_words() {
         RefusalReason::NoProposalChosen {
             offered: vec!["3DES/SHA1/MODP-1024 with PSK".into()],
             allowed: vec!["AES-CBC-256/SHA1/MODP-2048 with PSK".into()],
+            usable: only(BlockCipher::TripleDes, Hash::Sha1, Group::Modp1024)
+                .phase1
+                .first()
+                .copied(),
             missing: None,
         }
     );

@@ -126,6 +126,7 @@ fn no_common_suite_is_told_in_words() {
         [&ChildFailure::NoProposalChosen {
             offered: vec![weak.name()],
             allowed: vec![strong.name()],
+            usable: Some(weak),
         }]
     );
     assert_eq!(

@@ -206,7 +206,7 @@ impl Server {
                 if let Some(entry) = self.ikes.get(key.0)
                     && self.log_budget.spend(now)
                 {
-                    tracing::warn!(peer = %entry.sa.path().remote, %reason, "Quick Mode refused");
+                    refusal::log_child(entry.sa.path().remote, &reason);
                 }
             }
             Event::ChildDeleted { outbound_spi } => self.child_deleted(key, outbound_spi, now),

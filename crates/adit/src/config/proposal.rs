@@ -113,22 +113,15 @@ pub(super) fn ike(text: &str, legacy: bool) -> Result<Phase1Proposal, Complaint>
         "ecp521" => Group::Ecp521,
         other => return Err(unknown("group", other)),
     };
-    if !legacy {
-        if cipher == BlockCipher::TripleDes {
-            return Err(weak(text, "3DES"));
-        }
-        if hash == Hash::Md5 {
-            return Err(weak(text, "MD5"));
-        }
-        if group == Group::Modp1024 {
-            return Err(weak(text, "MODP-1024"));
-        }
-    }
-    Ok(Phase1Proposal {
+    let proposal = Phase1Proposal {
         cipher,
         hash,
         group,
-    })
+    };
+    match proposal.weakness() {
+        Some(algorithm) if !legacy => Err(weak(text, algorithm)),
+        _ => Ok(proposal),
+    }
 }
 
 /// Reads an ESP proposal; weak algorithms only if `legacy`.
@@ -190,16 +183,12 @@ pub(super) fn esp(text: &str, legacy: bool) -> Result<EspSuite, Complaint> {
             ));
         }
     };
-    if !legacy {
-        if cipher == EspCipher::TripleDes {
-            return Err(weak(text, "3DES"));
-        }
-        if mac == Some(EspMac::HmacMd5_96) {
-            return Err(weak(text, "MD5"));
-        }
+    let suite = EspSuite::new(cipher, mac)
+        .map_err(|error| Complaint::new(format!("{text:?}: {error}"), ESP_HELP))?;
+    match suite.weakness() {
+        Some(algorithm) if !legacy => Err(weak(text, algorithm)),
+        _ => Ok(suite),
     }
-    EspSuite::new(cipher, mac)
-        .map_err(|error| Complaint::new(format!("{text:?}: {error}"), ESP_HELP))
 }
 
 fn weak(text: &str, algorithm: &str) -> Complaint {
