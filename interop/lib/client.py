@@ -168,19 +168,20 @@ length bit = yes
     def read(self, log):
         return self.guest.run(f"cat {log} 2>/dev/null", check=False).out
 
-    def disconnect(self, connection="l2tp"):
-        """Ends PPP and L2TP first, then the SAs."""
+    def disconnect(self, connection="l2tp", tunnel_first=False):
+        """Ends PPP, then L2TP, then the SAs. With `tunnel_first` as xl2tpd does it by itself: then
+        nobody answers pppd any more, and it takes six seconds more to give up."""
         guest = self.guest
         if guest.run("pidof xl2tpd", check=False).status == 0:
-            guest.run("echo 'd vpn' >/run/xl2tpd/l2tp-control")
+            guest.run("echo 'd vpn' >/run/xl2tpd/l2tp-control" if tunnel_first else "kill $(pidof pppd)", check=tunnel_first)
             guest.wait("ppp0 is gone", "! ip link show dev ppp0 2>/dev/null && ! pidof pppd", 20)
             # StopCCN goes out on SIGTERM and must leave before its SA does
             guest.run("kill $(pidof xl2tpd)")
             guest.wait("xl2tpd ends", "! pidof xl2tpd", 20)
         guest.run(f"ipsec down {connection}", check=False)
 
-    def hang_up(self):
+    def hang_up(self, tunnel_first=False):
         """Disconnects as a user would, and ends the programs."""
-        self.disconnect()
+        self.disconnect(tunnel_first=tunnel_first)
         self.guest.run("ipsec stop", check=False)
         self.guest.wait("strongSwan ends", "! pidof charon", 20)

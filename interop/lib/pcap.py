@@ -45,6 +45,7 @@ class Packet:
     syn: bool = False
     ack: bool = False
     mss: int = None
+    ike: int = None  # the type of the first payload of an IKE message
 
     @property
     def version(self):
@@ -96,7 +97,18 @@ def decode(data):
         if packet.protocol == 6 and len(upper) >= 20:
             packet.syn, packet.ack = bool(upper[13] & 2), bool(upper[13] & 16)
             packet.mss = mss(upper[20:(upper[12] >> 4) * 4])
+        elif packet.protocol == 17:
+            packet.ike = ike(packet.ports, upper[8:])
     return packet
+
+
+def ike(ports, data):
+    """The type of the first payload of an IKEv1 message in UDP; None for anything else."""
+    if 4500 in ports and data[:4] == bytes(4):
+        data = data[4:]
+    elif 500 not in ports:
+        return None
+    return data[16] if len(data) >= 28 and data[17] == 0x10 else None
 
 
 def mss(options):

@@ -54,7 +54,7 @@ def run(lab):
     syns.check(session)
     way.check_wire(lab, wire, at.NAT_OUTSIDE)
 
-    client.hang_up()
+    client.hang_up(tunnel_first=True)
     wait_for("the server has let go of all that the client held", lambda: adit.holdings() == before, 15)
     lab.check(True, "after the client has hung up the server holds what it held before")
     lab.equal(adit.stop(), 0, "the server ends on SIGTERM with status")

@@ -12,7 +12,7 @@ from shell import Daemon, wait_for
 SECONDS = 10  # from dialling (its first IKE packet) to an answered ping in both families
 # Long enough that a returning client finds its old session alive, short enough to wait for the end of
 # the one that never returns.
-DPD = {"dpd.idle": "40s", "dpd.retry": "2s", "dpd.tries": 3}
+DPD = {"dpd.idle": "25s", "dpd.retry": "2s", "dpd.tries": 3}
 GONE_SECONDS = 90
 # What the server may say about peers that fell silent. Nothing: that is the peers' business (INFO).
 EXPECTED = ()
