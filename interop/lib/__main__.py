@@ -7,11 +7,13 @@ left because it was killed is removed first.
 import fcntl
 import importlib.util
 import os
+import queue
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -54,6 +56,9 @@ def program():
 def main():
     known = scenarios()
     names = sys.argv[1:]
+    jobs = 1
+    if names[:1] == ["--jobs"] and len(names) > 1 and names[1].isdecimal():
+        jobs, names = max(1, int(names[1])), names[2:]
     if names == ["--list"]:
         for name, path in known.items():
             print(f"{name:<16} {load(path).__doc__.splitlines()[0]}")
@@ -62,7 +67,7 @@ def main():
         for name in names:
             if name not in known and name != "all":
                 print(f"interop: no scenario is called {name}", file=sys.stderr)
-        print(f"usage: interop/run --list | all | SCENARIO...   ({', '.join(known)})", file=sys.stderr)
+        print(f"usage: interop/run --list | [--jobs N] all | SCENARIO...   ({', '.join(known)})", file=sys.stderr)
         return 2
     if "all" in names:
         names = list(known)
@@ -74,6 +79,8 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     binary = program()
+    if net.LANE:
+        return run_all(names, known, binary)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a guest that dies would leave its whole memory
     with open("/run/lock/adit-interop.lock", "w") as lock:
         try:
@@ -81,7 +88,59 @@ def main():
         except BlockingIOError:
             print("interop: waiting for another run to end", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        return run_all(names, known, binary)
+        net.sweep_all()
+        if jobs == 1:
+            return run_all(names, known, binary)
+        try:
+            return run_side_by_side(names, binary, jobs)
+        finally:
+            net.sweep_all()
+
+
+def run_side_by_side(names, binary, jobs):
+    """Each scenario in a runner of its own, `jobs` at a time; what it says is shown at its end."""
+    left, done, failed = queue.Queue(), queue.Queue(), []
+    running, stopped = set(), threading.Event()
+    for name in names:
+        left.put(name)
+
+    def lane(number):
+        env = {**os.environ, "ADIT_BIN": str(binary), "ADIT_INTEROP_LANE": f"{number}-"}
+        while not stopped.is_set():
+            try:
+                name = left.get_nowait()
+            except queue.Empty:
+                break
+            # This thread waits for it, so it dies only with the whole runner.
+            child = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-B", Path(__file__).parent, name], env=env, text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            running.add(child)
+            said, _ = child.communicate()
+            running.discard(child)
+            done.put((name, child.returncode, said))
+        done.put(None)
+
+    lanes = [threading.Thread(target=lane, args=(number,), daemon=True) for number in range(1, jobs + 1)]
+    for thread in lanes:
+        thread.start()
+    try:
+        ended = 0
+        while ended < jobs:
+            if (news := done.get()) is None:
+                ended += 1
+                continue
+            name, status, said = news
+            print(said, end="", flush=True)
+            if status:
+                failed.append(name)
+    finally:
+        stopped.set()
+        for child in list(running):
+            child.terminate()  # it takes its guests and namespaces down
+        for thread in lanes:
+            thread.join(60)
+    print(f"\n{len(names) - len(failed)} scenarios passed, {len(failed)} failed {' '.join(failed)}")
+    return 1 if failed else 0
 
 
 def run_all(names, known, binary):

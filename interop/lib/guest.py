@@ -31,7 +31,7 @@ class Guest:
 
     def __init__(self, lab, name, namespace, *taps, memory="256M"):
         self.name, self.out = name, lab.out
-        net.RUN.mkdir(mode=0o700, exist_ok=True)
+        net.RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
         orders_in, self._orders = os.pipe()
         answers, answers_out = os.pipe()
         # glibc's and UML's own files go to a folder that ends with the guest

@@ -1,4 +1,5 @@
-"""Network namespaces and their cables. All names start with one prefix, so that sweep() finds them.
+"""Network namespaces and their cables. All names start with one prefix, so that sweep() finds them;
+runs side by side are told apart by their lane.
 
 Devices are made inside the namespaces only: nothing appears in the host's own network.
 """
@@ -10,14 +11,17 @@ from pathlib import Path
 
 from shell import Failed, run, wait_for
 
-PREFIX = "adit-interop-"
-RUN = Path("/run/adit-interop")  # sockets and files of running guests; one run at a time uses it
+EVERY = "adit-interop-"
+LANE = os.environ.get("ADIT_INTEROP_LANE", "")
+PREFIX = EVERY + LANE
+RUNS = Path("/run/adit-interop")
+RUN = RUNS / (LANE or "0")  # sockets and files of running guests
 
 
-def sweep():
-    """Ends every process in this runner's namespaces and removes them, whoever left them."""
+def sweep(prefix=PREFIX, folder=RUN):
+    """Ends every process in this lane's namespaces and removes them, whoever left them."""
     listed = run("ip", "netns", "list").stdout.split("\n")
-    for full in [line.split()[0] for line in listed if line.startswith(PREFIX)]:
+    for full in [line.split()[0] for line in listed if line.startswith(prefix)]:
         def empty(full=full):
             pids = run("ip", "netns", "pids", full, check=False).stdout.split()
             for pid in pids:
@@ -28,7 +32,12 @@ def sweep():
             return not pids
         wait_for(f"processes in {full} are gone", empty, 10)
         run("ip", "netns", "del", full)
-    shutil.rmtree(RUN, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_all():
+    """The same for every lane."""
+    sweep(EVERY, RUNS)
 
 
 class Namespace:
@@ -92,4 +101,4 @@ def has_table(namespace, table):
     return any(line.split()[-1] == table for line in listed.splitlines() if line)
 
 
-__all__ = ["Failed", "Namespace", "cable", "has_table", "sweep", "PREFIX", "RUN"]
+__all__ = ["Failed", "Namespace", "cable", "has_table", "sweep", "sweep_all", "RUN"]

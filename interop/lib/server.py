@@ -44,7 +44,7 @@ class Adit:
         self.lab, self.namespace, self.binary = lab, namespace, lab.binary
         self.folder = Path(lab.out) / name
         self.folder.mkdir()
-        net.RUN.mkdir(mode=0o700, exist_ok=True)
+        net.RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
         tables = base()
         for table, keys in changes.items():
             tables.setdefault(table, {}).update(keys)
