@@ -27,6 +27,7 @@ class Profile:
     lifetimes: str = ""  # more lines of ipsec.conf
     ipv4: bool = True
     ipv6: bool = True
+    eap: bool = False  # whether it agrees to EAP
     mtu: int = 1400
 
 
@@ -90,18 +91,25 @@ lns = {p.server}
 pppoptfile = /etc/ppp/options.interop
 length bit = yes
 """)
-        put("/etc/ppp/options.interop", "\n".join([
-            "noauth", "refuse-eap", "noccp", "nodetach", "debug", f"logfile {self.ppp}",
-            "ipcp-accept-local", "ipcp-accept-remote", "defaultroute", "usepeerdns",
-            f"mtu {p.mtu}", f"mru {p.mtu}", f'name "{p.user}"', f'password "{p.password}"',
-            "" if p.ipv4 else "noip", "+ipv6" if p.ipv6 else "noipv6",
-        ]))
+        self.log_in_as(p.user, p.password)
         # The guest is a host: it configures itself from what the server advertises.
         self.guest.run("sysctl -qw net.ipv6.conf.default.accept_ra=2 net.ipv6.conf.default.autoconf=1"
                        " net.ipv6.conf.default.use_tempaddr=0")
         self.guest.run("ipsec start --nofork </dev/null >/run/out/starter.log 2>&1 &")
         last = [*(variants or {"l2tp": {}})][-1]
         self.guest.wait("strongSwan has the connections", f"ipsec statusall 2>/dev/null | grep -q ' {last}: '", 40)
+
+    def log_in_as(self, user, password, log=None):
+        """What pppd will say from the next dial() on; `log` begins a log of its own, LOG.ppp.log."""
+        p = self.profile
+        if log:
+            self.ppp = f"/run/out/{log}.ppp.log"
+        self.guest.put("/etc/ppp/options.interop", "\n".join([
+            "noauth", "" if p.eap else "refuse-eap", "noccp", "nodetach", "debug", f"logfile {self.ppp}",
+            "ipcp-accept-local", "ipcp-accept-remote", "defaultroute", "usepeerdns",
+            f"mtu {p.mtu}", f"mru {p.mtu}", f'name "{user}"', f'password "{password}"',
+            "" if p.ipv4 else "noip", "+ipv6" if p.ipv6 else "noipv6",
+        ]))
 
     def secure(self, check=True, connection="l2tp"):
         """Phase 1 and Quick Mode. Result: whether both succeeded, and the text of `ipsec up`.
