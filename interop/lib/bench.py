@@ -5,6 +5,9 @@
     nat ────────┘
      └─ guest tap
 
+A guest's second card may lead to `home`, the network it has without the tunnel: 10.44.0.1 and fd44::1,
+and, behind it, the world: 203.0.113.5 and 2001:db8:ffff::5.
+
 `srv` has 10.99.0.1 and fd99::1 outside, 192.0.2.1 and 2001:db8:b::1 inside. `host` stands behind it
 and routes everything else back to it. `nat` translates 10.98.0.0/24 to 10.99.0.9.
 """
@@ -17,6 +20,8 @@ from shell import Daemon
 SERVER4, SERVER6 = "10.99.0.1", "fd99::1"
 INSIDE4, INSIDE6 = "192.0.2.1", "2001:db8:b::1"
 HOST4, HOST6 = "192.0.2.2", "2001:db8:b::2"
+HOME4, HOME6 = "10.44.0.1", "fd44::1"
+WORLD4, WORLD6 = "203.0.113.5", "2001:db8:ffff::5"
 NAT_OUTSIDE, NAT_INSIDE = "10.99.0.9", "10.98.0.1"
 
 
@@ -56,6 +61,18 @@ class Bench:
             self.nat.masquerade("outside")
         self.nat.tap(name)
         self.nat.ip(f"link set {name} master inside")
+        return name
+
+    def plug_home(self, name):
+        """A tap that leads to `home`, for a guest's second card."""
+        self.home = Namespace("home")
+        self.wire.ip("link add homes type bridge")
+        self.wire.ip("link set homes up")
+        cable(self.home, "rooms", self.wire, "to-home")
+        self.home.address("rooms", f"{HOME4}/24", f"{HOME6}/64")
+        self.home.address("lo", f"{WORLD4}/32", f"{WORLD6}/128")
+        for device in (self.wire.tap(name), "to-home"):
+            self.wire.ip(f"link set {device} master homes")
         return name
 
     def iperf(self, lab):

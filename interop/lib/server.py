@@ -32,7 +32,7 @@ def base():
 
 def toml(tables):
     # strings, numbers, booleans and lists of them are written alike in JSON and TOML
-    return "\n".join(f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+    return "\n".join(f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items() if value is not None)
                      for name, table in tables.items())
 
 
@@ -40,7 +40,7 @@ class Adit:
     """The server in `namespace`, ready for clients when the constructor returns."""
 
     def __init__(self, lab, namespace, name="adit", **changes):
-        """`changes`: more keys per table, over those of base(): ipsec={"legacy": True}."""
+        """`changes`: more keys per table, over those of base(): ipsec={"legacy": True}; None takes one out."""
         self.lab, self.namespace, self.binary = lab, namespace, lab.binary
         self.folder = Path(lab.out) / name
         self.folder.mkdir()

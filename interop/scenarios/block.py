@@ -1,0 +1,60 @@
+"""`ipv6.mode = "block"`: IPv6 fails at once instead of going past a tunnel that has none; IPv4 works."""
+
+import ipaddress
+import json
+
+import bench as at
+from bench import Bench
+from client import LinuxClient, Profile
+from guest import Guest
+from pcap import Capture
+from server import DNS4, PSK, USERS, Adit, check_let_go, check_log
+
+MILLISECONDS = 100
+CONNECT = """
+import errno, json, socket, time
+found = []
+for address in {addresses}:
+    started = time.monotonic()
+    try:
+        socket.create_connection((address, 80), timeout=5).close()
+        word = "connected"
+    except OSError as error:
+        word = errno.errorcode.get(error.errno, str(error))
+    found.append([address, word, (time.monotonic() - started) * 1000])
+print(json.dumps(found))
+"""
+
+
+def run(lab):
+    bench = Bench()
+    adit = Adit(lab, bench.srv, ipv6={"mode": "block", "prefix": None, "dns": None})
+    before = adit.holdings()
+    guest = Guest(lab, "client", bench.wire, bench.plug("c1"), bench.plug_home("h1"))
+    guest.card("vec0", "10.99.0.2/24")
+    guest.card("vec1", "10.44.0.2/24", "fd44::2/64")
+    # As a home router's advertisement would have it
+    guest.run(f"ip route add default via {at.HOME4} metric 600; ip -6 route add default via {at.HOME6} metric 1024 pref medium")
+    guest.wait("without the tunnel IPv6 goes out by the other card", f"ping -n -c 1 -W 1 {at.WORLD6}", 20)
+    client = LinuxClient(guest, Profile("10.99.0.2", psk=PSK, user="alice", password=USERS["alice"]))
+    client.configure()
+    client.secure()
+    client.dial()
+    client.wait_online()
+
+    home = Capture(lab, bench.home, "rooms", "home")
+    somewhere = [at.WORLD6, at.HOST6, "2a00:1450::1"]
+    found = json.loads(guest.run(f"python3 - <<'END'{CONNECT.format(addresses=somewhere)}END").out)
+    for address, word, took in found:
+        lab.check(word in ("EACCES", "ENETUNREACH", "EHOSTUNREACH", "ECONNREFUSED") and took < MILLISECONDS,
+                  f"a connection to {address} is refused in {took:.0f} ms ({word})", word)
+    said = guest.run(f"ping -n -c 2 -i 0.2 -W 2 {at.WORLD6}", check=False).out
+    lab.check(" 0 received" in said and "+2 errors" in said, "pings get an ICMPv6 error each", said)
+    lab.check(client.ping(at.HOST4), "IPv4 goes through the tunnel", client.said)
+    leaked = [p for p in home.stop() if p.version == 6 and not p.destination.is_link_local and not p.destination.is_multicast
+              and p.destination != ipaddress.ip_address(at.HOME6)]
+    lab.check(not leaked, "nothing of IPv6 left by the other card", leaked[:3])
+    lab.equal(adit.session()["dns"], DNS4, "sessions: dns is IPv4's alone")
+    client.hang_up()
+    check_let_go(lab, adit, before)
+    check_log(lab, adit)
