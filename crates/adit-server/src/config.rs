@@ -100,6 +100,9 @@ pub struct Limits {
     pub tunnels_per_peer: usize,
     /// PPP sessions in total.
     pub sessions: usize,
+    /// Devices that get the addresses again that they had last; the longest unused is forgotten for
+    /// a new one.
+    pub leases: usize,
 }
 
 impl Default for Limits {
@@ -112,6 +115,7 @@ impl Default for Limits {
             sas_per_peer: 8,
             tunnels_per_peer: 4,
             sessions: 20_000,
+            leases: 100_000,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What the server asks of its owner.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::grant::{Device, Grant, Lease};
 
 /// A session's number, unique while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +28,15 @@ pub enum Event {
         /// Who, and the proof.
         attempt: adit_ppp::Attempt,
     },
+    /// What a device is remembered with has changed, or it was used again: whoever wants it back
+    /// after a restart ([`Server::restore`](crate::Server::restore)) writes it down, in the order of
+    /// these events.
+    Remember {
+        /// The device.
+        device: Arc<Device>,
+        /// What it gets again; `None` if it is forgotten.
+        lease: Option<Lease>,
+    },
 }
 
 /// The owner's answer to [`Event::Authenticate`].
@@ -34,6 +46,8 @@ pub enum Decision {
     Accept {
         /// What the method sends along, as `Attempt::verify` made it.
         success_message: Vec<u8>,
+        /// As whom, and with what.
+        grant: Grant,
     },
     /// Keep out.
     Reject(adit_ppp::RejectReason),

@@ -14,6 +14,8 @@ pub struct SessionInfo {
     pub id: SessionId,
     /// Who it is, once authenticated.
     pub user: Option<String>,
+    /// The user's group, if the user has one.
+    pub group: Option<String>,
     /// What the handshake looks like: "windows", "apple", "linux", ...
     pub client: String,
     /// The peer's outer address and port.

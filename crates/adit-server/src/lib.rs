@@ -11,6 +11,7 @@
 mod config;
 mod control;
 mod event;
+mod grant;
 mod info;
 mod keyring;
 mod plane;
@@ -20,6 +21,7 @@ mod timers;
 pub use config::{Config, Delegate, Ipv4Config, Ipv6Config, Limits};
 pub use control::{Job, JobDone, Server};
 pub use event::{Decision, Event, SessionId};
+pub use grant::{Device, Grant, Lease, Routes, Standing};
 pub use info::{IkeInfo, SessionInfo};
 pub use keyring::{Keyring, RangedKey};
 pub use plane::{HEADROOM, TAILROOM};

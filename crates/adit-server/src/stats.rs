@@ -130,6 +130,12 @@ counters! {
     auth_accepted,
     /// Authentication attempts that were rejected.
     auth_rejected,
+    /// Users who proved who they are and have their number of sessions already.
+    users_full,
+    /// Sessions that made way for a new one of the same device.
+    sessions_superseded,
+    /// Sessions that ended because their user's time was over or rights were taken away.
+    sessions_revoked,
     /// Sessions that could get no address because a pool is exhausted.
     pool_exhausted,
 }
@@ -155,6 +161,8 @@ pub struct Gauges {
     pub leases_ipv6: usize,
     /// Prefixes leased for delegation.
     pub delegated: usize,
+    /// Devices that get the addresses again that they had last.
+    pub remembered: usize,
     /// Routes to sessions, both families.
     pub routes: usize,
 }

@@ -54,16 +54,16 @@ fn judge(loaded: Loaded) -> (Vec<Problem>, String) {
         help: help.to_owned(),
         place: None,
     };
-    let names = match users::read(&config.users_file) {
-        Ok(users) => {
-            if users.is_empty() {
+    let names = match users::read(&config.users_file, Some(&users::Networks::from(&config))) {
+        Ok(table) => {
+            if table.users.is_empty() {
                 warnings.push(problem(
                     Severity::Warning,
                     format!("{} has no users", config.users_file.display()),
                     "add one: adit user add NAME",
                 ));
             }
-            users.len()
+            table.users.len()
         }
         Err(error) => {
             warnings.push(problem(

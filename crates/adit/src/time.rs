@@ -13,6 +13,32 @@ pub(crate) fn rfc3339_millis(time: SystemTime) -> String {
     format!("{}.{:03}Z", to_seconds(since), since.subsec_millis())
 }
 
+/// What to write where access ends at some time.
+pub(crate) const EXPIRY_HELP: &str = "write a day, through which access lasts (UTC), such as \
+                                      2027-03-31, or a time with its offset, such as \
+                                      2027-03-31T18:00:00+02:00";
+
+/// When access ends that lasts until this: a day lasts to its end in UTC. `None` if it is a time
+/// without a day or without an offset, which nobody could be sure of.
+pub(crate) fn end_of(until: &toml::value::Datetime) -> Option<SystemTime> {
+    let date = until.date?;
+    let day = days(i64::from(date.year), date.month.into(), date.day.into());
+    let seconds = match (until.time, until.offset) {
+        (None, _) => (day + 1) * 86_400,
+        (Some(time), Some(offset)) => {
+            let east = match offset {
+                toml::value::Offset::Z => 0,
+                toml::value::Offset::Custom { minutes } => i64::from(minutes),
+            };
+            let (hour, minute) = (i64::from(time.hour), i64::from(time.minute));
+            let second = i64::from(time.second.unwrap_or(0));
+            day * 86_400 + (hour * 60 + minute - east) * 60 + second
+        }
+        (Some(_), None) => return None,
+    };
+    UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
 /// Time since the Unix epoch; zero before it.
 pub(crate) fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -46,6 +72,16 @@ fn date(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+// The other way round: the day since 1970-01-01 of a Gregorian date.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +97,25 @@ mod tests {
         assert_eq!(show(4_107_542_400), "2100-03-01T00:00:00Z");
         let time = UNIX_EPOCH + Duration::from_millis(1_795_229_205_007);
         assert_eq!(rfc3339_millis(time), "2026-11-21T02:46:45.007Z");
+    }
+
+    #[test]
+    fn access_ends_when_it_says() {
+        let end = |text: &str| end_of(&text.parse().unwrap()).map(rfc3339);
+        for (text, expected) in [
+            ("2027-03-31", "2027-04-01T00:00:00Z"),
+            ("2028-02-28", "2028-02-29T00:00:00Z"),
+            ("1999-12-31", "2000-01-01T00:00:00Z"),
+            ("2027-03-31T18:00:00Z", "2027-03-31T18:00:00Z"),
+            ("2027-03-31 18:00:30+02:00", "2027-03-31T16:00:30Z"),
+            ("2027-01-01T00:30:00+01:00", "2026-12-31T23:30:00Z"),
+            ("2027-03-31T20:00:00-05:30", "2027-04-01T01:30:00Z"),
+            ("1950-01-01", "1970-01-01T00:00:00Z"),
+            ("9999-12-31", "10000-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(end(text).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(end("18:00:00"), None);
+        assert_eq!(end("2027-03-31T18:00:00"), None);
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use adit_client::Client;
 use adit_crypto::Rng;
-use adit_ppp::{Credential, Secret};
-use adit_server::Server;
+use adit_ppp::{Credential, RejectReason, Secret};
+use adit_server::{Device, Grant, Lease, Server};
 use adit_wire::ip::Family;
 use adit_wire::{Channel, PacketBuf, Path};
 
@@ -74,6 +74,12 @@ pub struct World {
     /// The server, for its statistics.
     pub server: Server,
     users: BTreeMap<String, Credential>,
+    /// What users are let in with, if it is more than their name.
+    pub grants: BTreeMap<String, Grant>,
+    /// Users who are refused for this reason though they know the password.
+    pub refused: BTreeMap<String, RejectReason>,
+    /// What the server said that devices are remembered with, in that order.
+    pub remembered: Vec<(Device, Option<Lease>)>,
     clients: Vec<End>,
     by_address: BTreeMap<IpAddr, Vec<ClientId>>,
     network: Network,
@@ -127,6 +133,9 @@ impl World {
             server: Server::new(config.server, rng.array(), start)
                 .expect("a prefix that can be divided"),
             users,
+            grants: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            remembered: Vec::new(),
             clients: Vec::new(),
             by_address: BTreeMap::new(),
             network: Network::new(config.link),

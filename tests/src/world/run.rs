@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use adit_ppp::{RejectReason, Verified};
-use adit_server::{Decision, Event};
+use adit_ppp::{Attempt, RejectReason, Verified};
+use adit_server::{Decision, Device, Event, Grant};
 use adit_wire::{Channel, PacketBuf, Path};
 
 use super::{ClientId, World};
@@ -240,25 +240,44 @@ impl World {
     pub(super) fn step_server(&mut self) -> bool {
         if let Some(job) = self.server.poll_job() {
             self.server.handle_job(job.run(Self::UNIX), self.now);
-        } else if let Some(Event::Authenticate {
-            session, attempt, ..
-        }) = self.server.poll_event()
-        {
-            let verified = self
-                .users
-                .get(attempt.user())
-                .map(|credential| attempt.verify(credential));
-            let decision = match verified {
-                Some(Verified::Accepted { success_message }) => {
-                    Decision::Accept { success_message }
+        } else if let Some(event) = self.server.poll_event() {
+            match event {
+                Event::Authenticate {
+                    session, attempt, ..
+                } => {
+                    let decision = self.judge(&attempt);
+                    self.server.handle_verdict(session, decision, self.now);
                 }
-                _ => Decision::Reject(RejectReason::BadCredentials),
-            };
-            self.server.handle_verdict(session, decision, self.now);
+                Event::Remember { device, lease } => {
+                    self.remembered.push((Device::clone(&device), lease));
+                }
+            }
         } else {
             return self.server.poll_tun().is_some();
         }
         true
+    }
+
+    fn judge(&self, attempt: &Attempt) -> Decision {
+        let user = attempt.user();
+        let verified = self
+            .users
+            .get(user)
+            .map(|credential| attempt.verify(credential));
+        match (verified, self.refused.get(user)) {
+            (Some(Verified::Accepted { .. }), Some(reason)) => Decision::Reject(*reason),
+            (Some(Verified::Accepted { success_message }), None) => {
+                let grant = self.grants.get(user).cloned();
+                Decision::Accept {
+                    success_message,
+                    grant: grant.unwrap_or_else(|| Grant {
+                        user: user.to_owned(),
+                        ..Grant::default()
+                    }),
+                }
+            }
+            _ => Decision::Reject(RejectReason::BadCredentials),
+        }
     }
 
     pub(super) fn drain_client(&mut self, id: ClientId) {

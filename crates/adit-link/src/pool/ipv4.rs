@@ -11,6 +11,8 @@ use super::{Exhausted, Indices};
 #[derive(Clone, Debug)]
 pub struct Ipv4Pool {
     net: Ipv4Net,
+    /// Those that no user can have for good either.
+    reserved: Vec<u64>,
     pub(super) indices: Indices,
 }
 
@@ -25,13 +27,15 @@ impl Ipv4Pool {
         } else {
             size
         };
-        let reserved = reserved
+        let reserved: Vec<u64> = reserved
             .iter()
             .filter(|address| net.contains(*address))
-            .map(|address| Self::index_in(net, *address));
+            .map(|address| Self::index_in(net, *address))
+            .collect();
         Self {
             net,
-            indices: Indices::new(server + 1, end, reserved),
+            indices: Indices::new(server + 1, end, reserved.iter().copied()),
+            reserved,
         }
     }
 
@@ -51,19 +55,65 @@ impl Ipv4Pool {
         Ok(self.address(index))
     }
 
+    /// Leases this address. Returns whether it could be: it is of the pool, and neither leased nor
+    /// reserved.
+    pub fn take(&mut self, address: Ipv4Addr) -> bool {
+        self.index(address)
+            .is_some_and(|index| self.indices.take(index))
+    }
+
+    /// Leases this one of the reserved addresses, unless it is leased.
+    pub fn take_reserved(&mut self, address: Ipv4Addr) -> bool {
+        self.index(address)
+            .is_some_and(|index| self.indices.take_reserved(index))
+    }
+
     /// Takes an address back. Returns whether it was leased; if not, nothing changes.
     pub fn release(&mut self, address: Ipv4Addr) -> bool {
-        self.net.contains(&address) && self.indices.release(Self::index_in(self.net, address))
+        self.index(address)
+            .is_some_and(|index| self.indices.release(index))
+    }
+
+    /// Keeps an address that is not leased for whoever had it: others get it last of all. Returns
+    /// whether it could be kept; it cannot if it is kept already.
+    pub fn keep(&mut self, address: Ipv4Addr) -> bool {
+        self.index(address)
+            .is_some_and(|index| self.indices.keep(index))
+    }
+
+    /// Keeps an address no longer.
+    pub fn unkeep(&mut self, address: Ipv4Addr) {
+        if let Some(index) = self.index(address) {
+            self.indices.unkeep(index);
+        }
+    }
+
+    /// Reserves these addresses, and no others but those that the pool was made with. One that is
+    /// leased stays so until it is released.
+    pub fn reserve(&mut self, addresses: impl IntoIterator<Item = Ipv4Addr>) {
+        let net = self.net;
+        let fixed = addresses
+            .into_iter()
+            .filter(|address| net.contains(address))
+            .map(|address| Self::index_in(net, address));
+        self.indices
+            .reserve(fixed.chain(self.reserved.iter().copied()));
     }
 
     /// How many addresses are leased.
     pub fn leased(&self) -> usize {
-        self.indices.leased.len()
+        self.indices.leased()
     }
 
-    /// How many addresses there are for clients, leased or not.
+    /// How many addresses there are for clients, leased or not, without the reserved ones.
     pub fn capacity(&self) -> u64 {
-        self.indices.capacity
+        self.indices.capacity()
+    }
+
+    fn index(&self, address: Ipv4Addr) -> Option<u64> {
+        self.net
+            .contains(&address)
+            .then(|| Self::index_in(self.net, address))
     }
 
     fn first_host(net: Ipv4Net) -> u64 {

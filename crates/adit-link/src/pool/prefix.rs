@@ -82,24 +82,64 @@ impl PrefixPool {
         Ok(self.prefix(index))
     }
 
+    /// Leases this prefix. Returns whether it could be: it is of the pool and of its length, and
+    /// neither leased nor reserved.
+    pub fn take(&mut self, prefix: Ipv6Net) -> bool {
+        self.index(prefix)
+            .is_some_and(|index| self.indices.take(index))
+    }
+
+    /// Leases this one of the reserved prefixes, unless it is leased.
+    pub fn take_reserved(&mut self, prefix: Ipv6Net) -> bool {
+        self.index(prefix)
+            .is_some_and(|index| self.indices.take_reserved(index))
+    }
+
     /// Takes a prefix back. Returns whether it was leased; if not, nothing changes.
     pub fn release(&mut self, prefix: Ipv6Net) -> bool {
-        prefix.prefix_len() == self.client_len
-            && self.net.contains(&prefix)
-            && u64::try_from(
-                (u128::from(prefix.network()) ^ u128::from(self.net.network())) >> self.host_bits(),
-            )
-            .is_ok_and(|index| self.indices.release(index))
+        self.index(prefix)
+            .is_some_and(|index| self.indices.release(index))
+    }
+
+    /// Keeps a prefix that is not leased for whoever had it: others get it last of all. Returns
+    /// whether it could be kept; it cannot if it is kept already.
+    pub fn keep(&mut self, prefix: Ipv6Net) -> bool {
+        self.index(prefix)
+            .is_some_and(|index| self.indices.keep(index))
+    }
+
+    /// Keeps a prefix no longer.
+    pub fn unkeep(&mut self, prefix: Ipv6Net) {
+        if let Some(index) = self.index(prefix) {
+            self.indices.unkeep(index);
+        }
+    }
+
+    /// Reserves these prefixes and no others. One that is leased stays so until it is released.
+    pub fn reserve(&mut self, prefixes: impl IntoIterator<Item = Ipv6Net>) {
+        let indices: Vec<u64> = prefixes
+            .into_iter()
+            .filter_map(|prefix| self.index(prefix))
+            .collect();
+        self.indices.reserve(indices);
     }
 
     /// How many prefixes are leased.
     pub fn leased(&self) -> usize {
-        self.indices.leased.len()
+        self.indices.leased()
     }
 
-    /// How many prefixes there are for clients, leased or not.
+    /// How many prefixes there are for clients, leased or not, without the reserved ones.
     pub fn capacity(&self) -> u64 {
-        self.indices.capacity
+        self.indices.capacity()
+    }
+
+    fn index(&self, prefix: Ipv6Net) -> Option<u64> {
+        if prefix.prefix_len() != self.client_len || !self.net.contains(&prefix) {
+            return None;
+        }
+        let network = u128::from(prefix.network()) ^ u128::from(self.net.network());
+        u64::try_from(network >> self.host_bits()).ok()
     }
 
     /// Bits behind a client's prefix. A length of 0 with its 128 bits leaves no index to shift.

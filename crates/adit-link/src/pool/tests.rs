@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 
+use super::indices::HELD_BACK;
 use super::*;
 
 fn pool(net: &str) -> Ipv4Pool {
@@ -217,4 +218,73 @@ proptest! {
             prop_assert_eq!(pool.leased(), model.leased.len());
         }
     }
+}
+
+#[test]
+fn what_is_kept_goes_to_others_last_of_all() {
+    let mut pool = pool("10.0.0.0/29");
+    let address = |last: u8| Ipv4Addr::new(10, 0, 0, last);
+    assert!(pool.take(address(2)));
+    assert!(!pool.take(address(2)), "leased twice");
+    assert!(pool.release(address(2)));
+    assert!(pool.keep(address(2)));
+    assert!(!pool.keep(address(2)), "kept twice");
+    assert!(pool.keep(address(4)), "never leased, as after a restart");
+    for outside in [address(0), address(1), address(7), Ipv4Addr::LOCALHOST] {
+        assert!(!pool.keep(outside) && !pool.take(outside), "{outside}");
+    }
+    // Fresh ones, then the longest kept.
+    let order = all(&mut pool);
+    assert_eq!(
+        order,
+        ["10.0.0.3", "10.0.0.5", "10.0.0.6", "10.0.0.2", "10.0.0.4"]
+    );
+    assert!(!pool.keep(address(4)), "it is leased");
+    for last in [2, 3, 4] {
+        pool.release(address(last));
+    }
+    pool.keep(address(2));
+    pool.keep(address(3));
+    pool.unkeep(address(3));
+    assert!(pool.take(address(2)), "its owner is back");
+    assert_eq!(all(&mut pool), ["10.0.0.4", "10.0.0.3"]);
+}
+
+#[test]
+fn reserved_ones_go_only_to_who_names_them() {
+    let dns: Ipv4Addr = "10.0.0.3".parse().unwrap();
+    let mut pool = Ipv4Pool::new("10.0.0.0/29".parse().unwrap(), &[dns]);
+    let (bob, carol) = (Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 5));
+    let leased = pool.allocate().unwrap();
+    assert_eq!(leased, bob);
+    pool.reserve([bob, carol, Ipv4Addr::new(192, 0, 2, 1)]);
+    assert_eq!(pool.capacity(), 2);
+    assert!(!pool.take_reserved(bob), "somebody still has it");
+    assert!(!pool.take(carol) && !pool.keep(carol));
+    assert!(pool.take_reserved(carol));
+    assert!(pool.release(bob) && pool.take_reserved(bob));
+    assert_eq!(all(&mut pool), ["10.0.0.4", "10.0.0.6"]);
+    assert!(pool.release(bob) && pool.release(carol));
+    assert_eq!(all(&mut pool), [""; 0]);
+    // Another edit: bob's is free again, the resolver's never.
+    pool.reserve([carol]);
+    assert_eq!(all(&mut pool), ["10.0.0.2"]);
+    pool.reserve([]);
+    assert_eq!(all(&mut pool), ["10.0.0.5"]);
+}
+
+#[test]
+fn prefixes_are_kept_and_reserved_alike() {
+    let net = |text: &str| text.parse::<Ipv6Net>().unwrap();
+    let mut pool = PrefixPool::new(net("2001:db8:77::/62"), 64).unwrap();
+    pool.reserve([net("2001:db8:77:1::/64"), net("2001:db8:77::/64")]);
+    assert_eq!(pool.capacity(), 2);
+    assert!(!pool.take_reserved(net("2001:db8:77::/64")), "the server's");
+    assert!(!pool.take_reserved(net("2001:db8:77:1::/65")));
+    assert!(pool.take_reserved(net("2001:db8:77:1::/64")));
+    assert!(pool.keep(net("2001:db8:77:2::/64")));
+    assert!(!pool.keep(net("2001:db8:77:4::/64")), "outside");
+    assert_eq!(pool.allocate().unwrap(), net("2001:db8:77:3::/64"));
+    assert!(pool.take(net("2001:db8:77:2::/64")));
+    assert_eq!(pool.allocate(), Err(Exhausted { capacity: 2 }));
 }

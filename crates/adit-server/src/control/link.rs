@@ -70,7 +70,7 @@ impl Server {
             server,
             dns: ipv4.dns.clone(),
             domain: ipv4.domain.clone(),
-            routes: ipv4.routes.clone(),
+            routes: self.routes4(key).to_vec(),
         };
         let answer = dhcp4::answer(packet, header, client, &config);
         match answer.map_err(|error| error.to_string())? {
@@ -125,6 +125,7 @@ impl Server {
         let (Some(prefix), Some(record)) = (session.lease.ipv6, self.plane.session_mut(key)) else {
             return;
         };
+        let routes = session.routes6().unwrap_or(&config.routes);
         tracing::info!(
             session = %session.id,
             user = session.user.as_deref().unwrap_or("-"),
@@ -141,12 +142,12 @@ impl Server {
             dns: config.dns.clone(),
             search: config.search.clone(),
             preference: config.preference,
-            router_lifetime: if config.routes.is_empty() {
+            router_lifetime: if routes.is_empty() {
                 defaults.router_lifetime
             } else {
                 Duration::ZERO
             },
-            routes: config.routes.clone(),
+            routes: routes.to_vec(),
             ..defaults
         };
         let mut router = Router::new(router, prefix, local_id, peer_id, now, &mut self.rng);
@@ -183,7 +184,8 @@ impl Server {
         match event {
             RouterEvent::DelegationWanted => {
                 if session.lease.delegated.is_none() {
-                    match self.pools.delegate() {
+                    let fixed = session.grant.fixed.delegated;
+                    match self.pools.delegate(session.device.as_ref(), fixed) {
                         Some(Ok(prefix)) => session.lease.delegated = Some(prefix),
                         Some(Err(error)) => {
                             self.plane.stats.pool_exhausted += 1;

@@ -4,11 +4,13 @@
 //! groups and tunnels; a tunnel its sessions; a session its PPP link, addresses and IPv6 router.
 //! What the packet path needs of them is published to the [`Plane`].
 
+mod admission;
 mod budget;
 mod group;
 mod half_open;
 mod ike;
 mod link;
+mod memory;
 mod native;
 mod peer;
 mod pools;
@@ -128,6 +130,8 @@ pub struct Server {
     tunnels: HashMap<u16, TunnelState>,
     sessions: HashMap<SessionKey, Session>,
     by_id: HashMap<SessionId, SessionKey>,
+    /// Those that were let in, by their user.
+    by_user: HashMap<String, Vec<SessionKey>>,
     next_session: u64,
     pools: Pools,
     ppp_configs: HashMap<u16, Arc<adit_ppp::ServerConfig>>,
@@ -170,6 +174,7 @@ impl Server {
             tunnels: HashMap::new(),
             sessions: HashMap::new(),
             by_id: HashMap::new(),
+            by_user: HashMap::new(),
             next_session: 1,
             pools,
             ppp_configs: HashMap::new(),
@@ -307,7 +312,10 @@ impl Server {
 
     /// The next thing that the owner has to act on.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| {
+            let (device, lease) = self.pools.poll_change()?;
+            Some(Event::Remember { device, lease })
+        })
     }
 
     /// The next computation to run away from the packet path. Each must come back through
@@ -362,6 +370,7 @@ impl Server {
             leases_ipv4: self.pools.leased_ipv4(),
             leases_ipv6: self.pools.leased_ipv6(),
             delegated: self.pools.leased_delegated(),
+            remembered: self.pools.remembered(),
             routes: self.plane.route_count(),
         }
     }

@@ -13,23 +13,28 @@ use adit_wire::Channel;
 use adit_wire::ip::Family;
 use ipnet::Ipv4Net;
 
-use super::pools::Lease;
 use super::{Server, TimerKey};
 use crate::event::{Decision, Event, SessionId};
+use crate::grant::{Device, Grant, Lease};
 use crate::info::SessionInfo;
 use crate::plane::{Record, SessionKey};
 
 /// A PPP session with everything it owns.
 pub(super) struct Session {
     pub(super) id: SessionId,
-    tunnel: u16,
-    local_session: u16,
-    ppp: Link,
+    pub(super) tunnel: u16,
+    pub(super) local_session: u16,
+    pub(super) ppp: Link,
     pub(super) router: Option<Router>,
     pub(super) lease: Lease,
+    /// What the client calls its user, and from the verdict on the operator.
     pub(super) user: Option<String>,
+    /// What its user was let in with.
+    pub(super) grant: Grant,
+    /// The device that is remembered with the lease.
+    pub(super) device: Option<Arc<Device>>,
     /// When it was authenticated.
-    connected_at: Option<Instant>,
+    pub(super) connected_at: Option<Instant>,
     /// The largest inner packet that the encapsulation carries.
     pub(super) link_mtu: u16,
     /// The largest that the client takes, once it said so.
@@ -105,6 +110,8 @@ impl Server {
                 router: None,
                 lease: Lease::default(),
                 user: None,
+                grant: Grant::default(),
+                device: None,
                 connected_at: None,
                 link_mtu,
                 peer_mru: None,
@@ -150,6 +157,7 @@ impl Server {
         if let Some(router) = &mut session.router {
             router.handle_timeout(now, &mut self.rng);
         }
+        self.end_if_expired(key, now);
         self.drive_session(key, now);
     }
 
@@ -168,7 +176,7 @@ impl Server {
                 self.send_own(key, Family::V6, &packet, now);
             } else {
                 let router = session.router.as_ref().and_then(Router::poll_timeout);
-                let deadline = [session.ppp.poll_timeout(), router]
+                let deadline = [session.ppp.poll_timeout(), router, session.grant.expires]
                     .into_iter()
                     .flatten()
                     .min();
@@ -194,10 +202,7 @@ impl Server {
                 }
             }
             Ppp::Authenticate(attempt) => self.authenticate(key, attempt),
-            Ppp::Authenticated { user } => {
-                session.user = Some(user);
-                session.connected_at = Some(now);
-            }
+            Ppp::Authenticated { .. } => session.connected_at = Some(now),
             // The second is a client's.
             Ppp::AuthFailed { .. } | Ppp::PasswordRejected { .. } => {}
             Ppp::Ipv4Up { peer: address, .. } => {
@@ -264,26 +269,25 @@ impl Server {
 
     pub(super) fn session_verdict(&mut self, key: SessionKey, decision: Decision, now: Instant) {
         let peer = self.outer_peer(key);
-        let Some(session) = self.sessions.get_mut(&key) else {
+        let Some(session) = self.sessions.get(&key) else {
             return;
         };
-        let user = session.user.clone().unwrap_or_default();
-        let verdict = match decision {
-            Decision::Reject(reason) => {
+        let (id, user) = (session.id, session.user.clone().unwrap_or_default());
+        let decided = match decision {
+            Decision::Reject(reason) => Err(reason),
+            Decision::Accept {
+                success_message,
+                grant,
+            } => self.admit(key, grant, now).map(|()| success_message),
+        };
+        let verdict = match decided {
+            Err(reason) => {
                 self.plane.stats.auth_rejected += 1;
-                tracing::debug!(session = %session.id, user, peer = %peer, %reason, "authentication rejected");
+                tracing::debug!(session = %id, user, peer = %peer, %reason, "authentication rejected");
                 Verdict::Reject { reason }
             }
-            Decision::Accept { success_message } => {
+            Ok(success_message) => {
                 self.plane.stats.auth_accepted += 1;
-                if session.lease.ipv4.is_none() && session.lease.ipv6.is_none() {
-                    let (lease, errors) = self.pools.lease();
-                    session.lease = lease;
-                    for error in errors {
-                        self.plane.stats.pool_exhausted += 1;
-                        tracing::warn!(session = %session.id, user, %error, "no address for the client");
-                    }
-                }
                 Verdict::Accept {
                     success_message,
                     network: self.network(key),
@@ -366,7 +370,8 @@ impl Server {
         );
         self.timers.set(TimerKey::Session(key), None);
         self.by_id.remove(&session.id);
-        self.pools.release(session.lease);
+        self.pools.release(session.lease, session.device.as_ref());
+        self.forget_user_of(key, &session.grant.user);
         self.plane.remove_session(key);
         if let Some(state) = self.tunnels.get_mut(&session.tunnel) {
             state.sessions.retain(|(_, other)| *other != key);
@@ -409,6 +414,7 @@ impl Server {
         Some(SessionInfo {
             id: session.id,
             user: session.user.clone(),
+            group: session.grant.group.clone(),
             client: peer.client,
             peer: path.remote,
             local: path.local,

@@ -20,6 +20,8 @@ pub(super) struct TunnelState {
     pub(super) remote_port: u16,
     /// The tunnel ID that the peer assigned in its SCCRQ.
     assigned: Option<u16>,
+    /// What the peer calls itself, once the tunnel is up.
+    pub(super) host_name: String,
     pub(super) sessions: Vec<(u16, SessionKey)>,
     /// When the last session went, or the tunnel was made.
     pub(super) idle_since: Instant,
@@ -105,6 +107,7 @@ impl Server {
                 group,
                 remote_port,
                 assigned: Some(assigned),
+                host_name: String::new(),
                 sessions: Vec::new(),
                 idle_since: now,
             },
@@ -189,6 +192,9 @@ impl Server {
                     vendor = vendor.as_deref().unwrap_or("-"),
                     "tunnel up"
                 );
+                if let Some(state) = self.tunnels.get_mut(&id) {
+                    state.host_name = host_name;
+                }
             }
             Event::SessionUp { local, remote } => self.session_up(id, local, remote, now),
             Event::LinkInfo { local, accm } => {

@@ -18,6 +18,9 @@ pub(crate) struct Session {
     pub id: u64,
     /// Who it is, once authenticated.
     pub user: Option<String>,
+    /// The user's group, if the user has one.
+    #[serde(default)]
+    pub group: Option<String>,
     /// What the handshake looks like: windows, apple, linux, ...
     pub client: String,
     /// The client's outer address and port.
@@ -96,6 +99,7 @@ impl Session {
         Self {
             id: info.id.0,
             user: info.user.clone(),
+            group: info.group.clone(),
             client: info.client.clone(),
             peer: info.peer,
             local: info.local,
@@ -171,6 +175,12 @@ pub(crate) struct Gauges {
     pub leases_ipv4: usize,
     /// IPv6 prefixes handed out.
     pub leases_ipv6: usize,
+    /// Prefixes that are delegated.
+    #[serde(default)]
+    pub delegated: usize,
+    /// Devices that get the addresses again that they had last.
+    #[serde(default)]
+    pub remembered: usize,
     /// Routes to sessions, both families.
     pub routes: usize,
 }
@@ -186,6 +196,8 @@ impl From<adit_server::Gauges> for Gauges {
             sessions: gauges.sessions,
             leases_ipv4: gauges.leases_ipv4,
             leases_ipv6: gauges.leases_ipv6,
+            delegated: gauges.delegated,
+            remembered: gauges.remembered,
             routes: gauges.routes,
         }
     }
@@ -201,6 +213,7 @@ pub(crate) mod tests {
         SessionInfo {
             id: SessionId(7),
             user: Some("alice".into()),
+            group: Some("staff".into()),
             client: "windows".into(),
             peer: "198.51.100.7:4500".parse().unwrap(),
             local: "192.0.2.1:4500".parse().unwrap(),
@@ -239,6 +252,7 @@ pub(crate) mod tests {
         for field in [
             "id",
             "user",
+            "group",
             "client",
             "peer",
             "encapsulation",

@@ -62,8 +62,8 @@ pub(super) fn make(dir: &Path, prefix: Option<Ipv6Net>, host: &Host) -> Result<M
     }
     let users_file = config::paths(&path)?.users_file;
     let mut user = None;
-    let is_empty = match users::read(&users_file) {
-        Ok(users) => users.is_empty(),
+    let is_empty = match users::read(&users_file, None) {
+        Ok(table) => table.users.is_empty(),
         Err(users::FileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             true
         }

@@ -39,7 +39,9 @@ pub(crate) fn prepare(options: &Quickstart) -> Result<Loaded, Failure> {
             made.config.display()
         )));
     };
-    let listed = users::read(&loaded.config.users_file).map_err(Failure::failed)?;
+    let listed = users::read(&loaded.config.users_file, None)
+        .map_err(Failure::failed)?
+        .users;
     let (user, password) = match &made.user {
         Some((name, password)) => (name.clone(), Password::Fresh(password.clone())),
         None => {

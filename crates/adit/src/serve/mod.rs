@@ -17,7 +17,7 @@ use tokio::task::LocalSet;
 
 use crate::admin;
 use crate::config::Loaded;
-use crate::users::Users;
+use crate::users::{Networks, Users};
 
 use host::Host;
 use owner::Owner;
@@ -87,11 +87,12 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         tracing::warn!("{}: {}", warning.message, warning.help);
     }
     let config = &loaded.config;
-    let users = Users::open(&config.users_file)?;
+    let users = Users::open(&config.users_file, Networks::from(config))?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| system("cannot get randomness")(std::io::Error::other(error)))?;
-    let server = adit_server::Server::new(config.server()?, seed, Instant::now())?;
+    let mut server = adit_server::Server::new(config.server()?, seed, Instant::now())?;
+    server.reserve(&users.fixed());
     let listener = admin::listen(&config.admin_socket)?;
     let host = Host::set_up(config, &server).await?;
     let mut terminate =

@@ -1,18 +1,20 @@
 //! The one owner of the sans-IO server, and the tasks that feed it.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use adit_io::udp::{Datagram, RecvBatch};
-use adit_server::{Event, HEADROOM, Server, TAILROOM};
+use adit_ppp::Attempt;
+use adit_server::{Event, HEADROOM, Server, SessionId, TAILROOM};
 use adit_wire::{PacketBuf, Path};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::host::Host;
 use super::{ServeError, system};
-use crate::users::Users;
+use crate::users::{Clock, Users};
 
 /// Packets read from TUN before what they became is sent.
 const TUN_BATCH: usize = 64;
@@ -23,6 +25,12 @@ const TUN_ROOM: usize = 2048;
 /// Pause after a receive error.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
 
+/// How often the users file is looked at while nobody logs in.
+const USERS_EVERY: Duration = Duration::from_secs(2);
+
+/// How far the wall clock may move against the other before the ends of sessions are set anew.
+const CLOCK_STEP: Duration = Duration::from_secs(5);
+
 /// Batches that one socket may bring before the others get their turn.
 const BATCHES_PER_TURN: usize = 8;
 
@@ -31,6 +39,8 @@ const BATCHES_PER_TURN: usize = 8;
 pub(super) struct Owner {
     server: RefCell<Server>,
     users: RefCell<Users>,
+    /// Attempts that wait until the users file is read again, while it is.
+    waiting: RefCell<Option<Vec<Login>>>,
     host: Host,
     /// The next deadline has changed.
     timer_moved: Notify,
@@ -45,6 +55,7 @@ impl Owner {
         Self {
             server: RefCell::new(server),
             users: RefCell::new(users),
+            waiting: RefCell::new(None),
             host,
             timer_moved: Notify::new(),
             deadline: Cell::new(None),
@@ -98,13 +109,14 @@ impl Owner {
                     }
                 });
             } else if let Some(event) = server.poll_event() {
-                let Event::Authenticate {
-                    session,
-                    peer,
-                    attempt,
-                } = event;
-                let decision = self.users.borrow_mut().judge(&attempt, peer);
-                server.handle_verdict(session, decision, now);
+                match event {
+                    Event::Authenticate {
+                        session,
+                        peer,
+                        attempt,
+                    } => self.log_in(&mut server, (session, peer, attempt), now),
+                    Event::Remember { .. } => {}
+                }
             } else {
                 break;
             }
@@ -116,6 +128,57 @@ impl Owner {
         if server.is_stopped() {
             self.stopped.notify_one();
         }
+    }
+
+    /// Judges a login, at once unless the users file has changed.
+    fn log_in(self: &Rc<Self>, server: &mut Server, login: Login, now: Instant) {
+        self.read_users();
+        match &mut *self.waiting.borrow_mut() {
+            Some(waiting) => waiting.push(login),
+            None => {
+                let (session, peer, attempt) = login;
+                let decision = self.users.borrow().judge(&attempt, peer, Clock::read());
+                server.handle_verdict(session, decision, now);
+            }
+        }
+    }
+
+    /// If the users file has changed, starts to read it on another thread. Then those who log in
+    /// wait for it, and nobody else does.
+    fn read_users(self: &Rc<Self>) {
+        if self.waiting.borrow().is_some() {
+            return;
+        }
+        let Some(reload) = self.users.borrow_mut().stale() else {
+            return;
+        };
+        self.waiting.replace(Some(Vec::new()));
+        let owner = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            if let Ok(reloaded) = tokio::task::spawn_blocking(move || reload.run()).await
+                && owner.users.borrow_mut().install(reloaded)
+            {
+                owner.review();
+            }
+            let waiting = owner.waiting.take().unwrap_or_default();
+            owner.with(|server, now| {
+                let users = owner.users.borrow();
+                for (session, peer, attempt) in waiting {
+                    let decision = users.judge(&attempt, peer, Clock::read());
+                    server.handle_verdict(session, decision, now);
+                }
+            });
+        });
+    }
+
+    /// Ends the sessions of those who may no longer be in.
+    fn review(self: &Rc<Self>) {
+        let clock = Clock::read();
+        self.with(|server, now| {
+            let users = self.users.borrow();
+            server.reserve(&users.fixed());
+            server.review(|user| users.standing(user, clock), now);
+        });
     }
 
     fn send(&self, path: &Path, payload: &[u8]) {
@@ -158,7 +221,10 @@ impl Owner {
     }
 }
 
-/// Starts the tasks of sockets, TUN and time. None of them ends but with an error.
+/// Somebody who wants in.
+type Login = (SessionId, SocketAddr, Attempt);
+
+/// Starts the tasks of sockets, TUN, time and users. None of them ends but with an error.
 pub(super) fn spawn(owner: &Rc<Owner>) -> JoinSet<Result<(), ServeError>> {
     let mut tasks = JoinSet::new();
     for index in 0..owner.host.sockets.len() {
@@ -166,6 +232,7 @@ pub(super) fn spawn(owner: &Rc<Owner>) -> JoinSet<Result<(), ServeError>> {
     }
     tasks.spawn_local(read_tun(Rc::clone(owner)));
     tasks.spawn_local(keep_time(Rc::clone(owner)));
+    tasks.spawn_local(watch_users(Rc::clone(owner)));
     tasks
 }
 
@@ -256,6 +323,27 @@ async fn keep_time(owner: Rc<Owner>) -> Result<(), ServeError> {
                     owner.with(|server, now| server.handle_timeout(now));
                 }
             },
+        }
+    }
+}
+
+/// Looks at the users file, so that who is removed from it does not stay for long, and at the wall
+/// clock, by which access ends.
+async fn watch_users(owner: Rc<Owner>) -> Result<(), ServeError> {
+    let mut before = Clock::read();
+    loop {
+        tokio::time::sleep(USERS_EVERY).await;
+        owner.read_users();
+        let clock = Clock::read();
+        let expected = before.wall + clock.now.duration_since(before.now);
+        let moved = clock
+            .wall
+            .duration_since(expected)
+            .or_else(|_| expected.duration_since(clock.wall));
+        if moved.is_ok_and(|step| step > CLOCK_STEP) {
+            tracing::info!("the wall clock was set: the ends of sessions are set anew");
+            before = clock;
+            owner.review();
         }
     }
 }

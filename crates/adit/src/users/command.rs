@@ -84,7 +84,7 @@ struct Listed<'a> {
 }
 
 fn list(path: &Path, json: bool) -> Result<(), Failure> {
-    let users = read(path).map_err(Failure::failed)?;
+    let users = read(path, None).map_err(Failure::failed)?.users;
     let listed: Vec<Listed<'_>> = users
         .iter()
         .map(|(name, user)| Listed {

@@ -11,8 +11,9 @@ use tempfile::NamedTempFile;
 use toml_edit::{DocumentMut, Item, Table, value};
 use zeroize::Zeroizing;
 
-use super::file::{FileError, parse, read_text};
-use crate::config::{Secret, line_column};
+use super::file::{FileError, read_text};
+use super::table::{Fault, parse};
+use crate::config::Secret;
 
 /// What to change.
 pub(crate) enum Change<'a> {
@@ -93,19 +94,9 @@ fn edited(
     change: &Change<'_>,
     clear: bool,
 ) -> Result<Zeroizing<String>, EditError> {
-    let malformed = |offset, message| {
-        let (line, column) = line_column(text, offset);
-        FileError::Malformed {
-            path: path.to_owned(),
-            line,
-            column,
-            message,
-        }
-    };
-    parse(text).map_err(|(offset, message)| malformed(offset, message))?;
-    let mut document: DocumentMut = text
-        .parse()
-        .map_err(|_| malformed(0, "this is not TOML".to_owned()))?;
+    let malformed = |at, message: &str| Fault::new(at, message).in_file(path, text);
+    parse(text).map_err(|fault| fault.in_file(path, text))?;
+    let mut document: DocumentMut = text.parse().map_err(|_| malformed(0, "this is not TOML"))?;
     let users = document
         .entry("users")
         .or_insert_with(|| {
@@ -115,7 +106,7 @@ fn edited(
             Item::Table(table)
         })
         .as_table_like_mut()
-        .ok_or_else(|| malformed(0, "`users` is not a table".to_owned()))?;
+        .ok_or_else(|| malformed(0, "`users` is not a table"))?;
     let exists = users.contains_key(name);
     match change {
         Change::Add(_) if exists => {
@@ -138,7 +129,7 @@ fn edited(
             let user = users
                 .get_mut(name)
                 .and_then(Item::as_table_like_mut)
-                .ok_or_else(|| malformed(0, format!("user {name:?} is not a table")))?;
+                .ok_or_else(|| malformed(0, &format!("user {name:?} is not a table")))?;
             let hash = Zeroizing::new(hex(NtHash::of_password(password.expose()).as_bytes()));
             user.insert("nt-hash", value(hash.as_str()));
             if clear {
@@ -191,14 +182,14 @@ mod tests {
         );
 
         apply(&path, "alice", &Change::Password(&secret("other")), true).unwrap();
-        let users = read(&path).unwrap();
+        let users = read(&path, None).unwrap().users;
         assert_eq!(users["alice"].password.as_ref().unwrap().expose(), "other");
         apply(&path, "alice", &Change::Password(&secret("third")), false).unwrap();
-        assert!(read(&path).unwrap()["alice"].password.is_none());
+        assert!(read(&path, None).unwrap().users["alice"].password.is_none());
 
         apply(&path, "bob@example.com", &Change::Add(&secret("x")), false).unwrap();
         apply(&path, "alice", &Change::Remove, false).unwrap();
-        let users = read(&path).unwrap();
+        let users = read(&path, None).unwrap().users;
         assert_eq!(users.keys().collect::<Vec<_>>(), ["bob@example.com"]);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }

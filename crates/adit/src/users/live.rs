@@ -1,27 +1,35 @@
-//! The users of a running server. The file is looked at whenever somebody logs in and read again
-//! when it has changed; a broken edit leaves the users as they were.
+//! The users of a running server. The file is looked at whenever somebody logs in, and every few
+//! seconds; when it has changed it is read again on another thread. A broken edit leaves the users as
+//! they were.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use adit_crypto::ppp::NtHash;
 use adit_ppp::{Attempt, Credential, RejectReason, Verified};
-use adit_server::Decision;
+use adit_server::{Decision, Grant, Lease, Routes, Standing};
 
-use super::file::{FileError, User, read};
+use super::file::{FileError, read};
+use super::networks::{Networks, split};
+use super::table::{Group, Table, User};
 
 /// The users, as of the last good state of the file.
 pub(crate) struct Users {
     path: PathBuf,
+    networks: Networks,
     stamp: Option<Stamp>,
-    users: BTreeMap<String, Credentials>,
+    users: HashMap<String, Account>,
 }
 
-struct Credentials {
+struct Account {
     credential: Credential,
     disabled: bool,
+    expires: Option<SystemTime>,
+    grant: Grant,
 }
 
 // What changes when a file is replaced or written to.
@@ -47,14 +55,55 @@ impl Stamp {
     }
 }
 
+/// A file to be read again.
+pub(crate) struct Reload {
+    path: PathBuf,
+    networks: Networks,
+}
+
+/// What came of it.
+pub(crate) struct Reloaded(Result<HashMap<String, Account>, FileError>);
+
+impl Reload {
+    /// Reads the file; ten thousand users take some tens of milliseconds.
+    pub(crate) fn run(self) -> Reloaded {
+        Reloaded(load(&self.path, &self.networks))
+    }
+}
+
+/// The two clocks: expiry is written in wall time, sessions end by the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock {
+    /// Wall time.
+    pub wall: SystemTime,
+    /// The same moment.
+    pub now: Instant,
+}
+
+impl Clock {
+    /// This moment.
+    pub(crate) fn read() -> Self {
+        Self {
+            wall: SystemTime::now(),
+            now: Instant::now(),
+        }
+    }
+
+    fn instant(&self, at: SystemTime) -> Option<Instant> {
+        self.now
+            .checked_add(at.duration_since(self.wall).unwrap_or_default())
+    }
+}
+
 impl Users {
     /// Reads the users; a file that cannot be used is an error here.
-    pub(crate) fn open(path: &Path) -> Result<Self, FileError> {
+    pub(crate) fn open(path: &Path, networks: Networks) -> Result<Self, FileError> {
         // The stamp is taken first: a change in between is then read once more, never missed.
         let stamp = Stamp::of(path);
-        let users = load(path)?;
+        let users = load(path, &networks)?;
         Ok(Self {
             path: path.to_owned(),
+            networks,
             stamp,
             users,
         })
@@ -65,10 +114,60 @@ impl Users {
         self.users.len()
     }
 
+    /// What users have for good.
+    pub(crate) fn fixed(&self) -> Vec<Lease> {
+        let users = self.users.values().map(|account| account.grant.fixed);
+        users.filter(|fixed| !fixed.is_empty()).collect()
+    }
+
+    /// If the file has changed since it was last read, what to run on another thread and hand to
+    /// [`install`](Self::install).
+    pub(crate) fn stale(&mut self) -> Option<Reload> {
+        let stamp = Stamp::of(&self.path);
+        if stamp == self.stamp {
+            return None;
+        }
+        // Also kept when the file is broken: it is reported once, not at every login.
+        self.stamp = stamp;
+        Some(Reload {
+            path: self.path.clone(),
+            networks: self.networks.clone(),
+        })
+    }
+
+    /// Takes what was read. `false` if it is broken and the users stay as they were.
+    pub(crate) fn install(&mut self, reloaded: Reloaded) -> bool {
+        match reloaded.0 {
+            Ok(users) => {
+                tracing::info!(users = users.len(), "users file read again");
+                self.users = users;
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the users stay as they were until the file is mended");
+                false
+            }
+        }
+    }
+
+    /// Whether the sessions of a user may go on.
+    pub(crate) fn standing(&self, user: &str, clock: Clock) -> Standing {
+        match self.users.get(user) {
+            None => Standing::Ends {
+                why: "the user was removed",
+            },
+            Some(account) if account.disabled => Standing::Ends {
+                why: "the user was disabled",
+            },
+            Some(account) => Standing::Stays {
+                expires: account.expires.and_then(|at| clock.instant(at)),
+            },
+        }
+    }
+
     /// Judges an attempt to log in. The log says why one was refused; the client hears only what
     /// its protocol has a number for.
-    pub(crate) fn judge(&mut self, attempt: &Attempt, peer: SocketAddr) -> Decision {
-        self.refresh();
+    pub(crate) fn judge(&self, attempt: &Attempt, peer: SocketAddr, clock: Clock) -> Decision {
         let name = attempt.user();
         let method = attempt.method().to_string();
         let Some(user) = self.users.get(name) else {
@@ -81,13 +180,25 @@ impl Users {
             tracing::warn!(user = name, %peer, method, "login refused: no such user");
             return Decision::Reject(RejectReason::BadCredentials);
         };
-        match attempt.verify(&user.credential) {
-            // Only who knows the password learns that the account is disabled.
+        let verified = attempt.verify(&user.credential);
+        match verified {
+            // Only who knows the password learns more about the account.
             Verified::Accepted { .. } if user.disabled => {
                 tracing::warn!(user = name, %peer, method, "login refused: the user is disabled");
                 Decision::Reject(RejectReason::Disabled)
             }
-            Verified::Accepted { success_message } => Decision::Accept { success_message },
+            // Not as an expired password, which clients would ask to change.
+            Verified::Accepted { .. } if user.expires.is_some_and(|at| at <= clock.wall) => {
+                tracing::warn!(user = name, %peer, method, "login refused: the user's time is over");
+                Decision::Reject(RejectReason::Disabled)
+            }
+            Verified::Accepted { success_message } => Decision::Accept {
+                success_message,
+                grant: Grant {
+                    expires: user.expires.and_then(|at| clock.instant(at)),
+                    ..user.grant.clone()
+                },
+            },
             Verified::Rejected => {
                 tracing::warn!(user = name, %peer, method, "login refused: wrong password");
                 Decision::Reject(RejectReason::BadCredentials)
@@ -104,37 +215,43 @@ impl Users {
             }
         }
     }
-
-    fn refresh(&mut self) {
-        let stamp = Stamp::of(&self.path);
-        if stamp == self.stamp {
-            return;
-        }
-        // Also kept when the file is broken: it is reported once, not at every login.
-        self.stamp = stamp;
-        match load(&self.path) {
-            Ok(users) => {
-                tracing::info!(users = users.len(), "users file read again");
-                self.users = users;
-            }
-            Err(error) => {
-                tracing::error!(%error, "the users stay as they were until the file is mended");
-            }
-        }
-    }
 }
 
-fn load(path: &Path) -> Result<BTreeMap<String, Credentials>, FileError> {
-    let users = read(path)?;
-    Ok(users
-        .into_iter()
-        .map(|(name, user)| (name, credentials(user)))
-        .collect())
+fn load(path: &Path, networks: &Networks) -> Result<HashMap<String, Account>, FileError> {
+    let Table { users, groups } = read(path, Some(networks))?;
+    // One copy of a group's routes for all its members.
+    let routes: HashMap<&str, Arc<Routes>> = groups
+        .iter()
+        .filter_map(|(name, group)| {
+            let (ipv4, ipv6) = split(&group.routes.as_ref()?.value);
+            Some((name.as_str(), Arc::new(Routes { ipv4, ipv6 })))
+        })
+        .collect();
+    let accounts = users.into_iter().map(|(name, user)| {
+        let group = user.group.as_ref().map(|group| group.value.as_str());
+        let routes = group.and_then(|group| routes.get(group).cloned());
+        let group = group.and_then(|group| groups.get(group));
+        let account = account(&name, user, group, routes);
+        (name, account)
+    });
+    Ok(accounts.collect())
 }
 
-fn credentials(user: User) -> Credentials {
-    let disabled = user.disabled;
-    Credentials {
+fn account(name: &str, user: User, group: Option<&Group>, routes: Option<Arc<Routes>>) -> Account {
+    let ends = [user.expires, group.and_then(|group| group.expires)];
+    let grant = Grant {
+        user: name.to_owned(),
+        fixed: Lease {
+            ipv4: user.ipv4.map(|ipv4| ipv4.value),
+            ipv6: user.ipv6.map(|ipv6| ipv6.value),
+            delegated: user.delegated.map(|delegated| delegated.value),
+        },
+        routes,
+        sessions: user.sessions.or(group.and_then(|group| group.sessions)),
+        group: user.group.map(|group| group.value),
+        expires: None,
+    };
+    Account {
         credential: Credential {
             // A clear password alone serves every method.
             nt_hash: user.nt_hash.or_else(|| {
@@ -146,146 +263,11 @@ fn credentials(user: User) -> Credentials {
                 .password
                 .map(|password| adit_ppp::Secret::from(password.expose())),
         },
-        disabled,
+        disabled: user.disabled || group.is_some_and(|group| group.disabled),
+        expires: ends.into_iter().flatten().min(),
+        grant,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::users::write_private;
-
-    const PEER: &str = "198.51.100.7:4500";
-
-    fn write(path: &Path, text: &str) {
-        write_private(path, path.parent().unwrap(), text.as_bytes()).unwrap();
-    }
-
-    fn hash(password: &str) -> String {
-        let bytes = *NtHash::of_password(password).as_bytes();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    fn pap(users: &mut Users, user: &str, password: &str) -> Result<(), RejectReason> {
-        let attempt = Attempt::Pap {
-            user: user.into(),
-            raw_user: user.into(),
-            password: password.into(),
-        };
-        match users.judge(&attempt, PEER.parse().unwrap()) {
-            Decision::Accept { .. } => Ok(()),
-            Decision::Reject(reason) => Err(reason),
-        }
-    }
-
-    #[test]
-    fn passwords_are_checked_and_a_domain_is_ignored() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users.toml");
-        let hash = hash("right");
-        write(
-            &path,
-            &format!(
-                "[users.alice]\nnt-hash = \"{hash}\"\n[users.bob]\nnt-hash = \"{hash}\"\n\
-                 disabled = true\n"
-            ),
-        );
-        let mut users = Users::open(&path).unwrap();
-        assert_eq!(users.len(), 2);
-        assert_eq!(pap(&mut users, "alice", "right"), Ok(()));
-        assert_eq!(pap(&mut users, "CORP\\alice", "right"), Ok(()));
-        let wrong = Err(RejectReason::BadCredentials);
-        assert_eq!(pap(&mut users, "alice", "wrong"), wrong);
-        assert_eq!(pap(&mut users, "Alice", "right"), wrong);
-        assert_eq!(pap(&mut users, "carol", ""), wrong);
-        // Only who knows the password learns more.
-        assert_eq!(pap(&mut users, "bob", "wrong"), wrong);
-        assert_eq!(pap(&mut users, "bob", "right"), Err(RejectReason::Disabled));
-    }
-
-    #[test]
-    fn ms_chap_v2_is_answered_with_the_servers_proof() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users.toml");
-        write(
-            &path,
-            &format!("[users.User]\nnt-hash = \"{}\"\n", hash("clientPass")),
-        );
-        let mut users = Users::open(&path).unwrap();
-        // RFC 2759 section 9.2.
-        let bytes = |hex: &str| -> Vec<u8> {
-            let digits = hex.as_bytes().chunks(2);
-            digits
-                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-                .collect()
-        };
-        let attempt = Attempt::MsChapV2 {
-            user: "User".into(),
-            raw_user: b"User".to_vec(),
-            eap: false,
-            challenge: bytes("5b5d7c7d7b3f2f3e3c2c602132262628")
-                .try_into()
-                .unwrap(),
-            peer_challenge: bytes("21402324255e262a28295f2b3a337c7e")
-                .try_into()
-                .unwrap(),
-            nt_response: bytes("82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df")
-                .try_into()
-                .unwrap(),
-        };
-        let Decision::Accept { success_message } = users.judge(&attempt, PEER.parse().unwrap())
-        else {
-            panic!("refused");
-        };
-        let message = String::from_utf8(success_message).unwrap();
-        assert!(
-            message.starts_with("S=407A5589115FD0D6209F510FE9C04566932CDA56"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn chap_needs_the_password_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users.toml");
-        let text = format!(
-            "[users.hashed]\nnt-hash = \"{}\"\n[users.clear]\npassword = \"pw\"\n",
-            hash("pw")
-        );
-        write(&path, &text);
-        let mut users = Users::open(&path).unwrap();
-        let mut judge = |user: &str| {
-            let attempt = Attempt::ChapMd5 {
-                user: user.into(),
-                raw_user: user.into(),
-                eap: false,
-                id: 7,
-                challenge: b"challenge".to_vec(),
-                response: adit_crypto::ppp::chap_md5(7, b"pw", b"challenge"),
-            };
-            users.judge(&attempt, PEER.parse().unwrap())
-        };
-        assert!(matches!(judge("clear"), Decision::Accept { .. }));
-        assert!(matches!(judge("hashed"), Decision::Reject(_)));
-        // A clear password serves the other methods as well.
-        assert_eq!(pap(&mut users, "clear", "pw"), Ok(()));
-    }
-
-    #[test]
-    fn a_change_counts_from_the_next_login_and_a_broken_one_not_at_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users.toml");
-        write(&path, "[users.alice]\npassword = \"old\"\n");
-        let mut users = Users::open(&path).unwrap();
-        assert_eq!(pap(&mut users, "alice", "old"), Ok(()));
-        write(&path, "[users.alice]\npassword = \"new\"\n");
-        assert!(pap(&mut users, "alice", "old").is_err());
-        assert_eq!(pap(&mut users, "alice", "new"), Ok(()));
-        write(&path, "[users.alice]\npassword = \"newer\"\n[oops");
-        assert_eq!(pap(&mut users, "alice", "new"), Ok(()));
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(pap(&mut users, "alice", "new"), Ok(()));
-        write(&path, "[users.alice]\npassword = \"last\"\n");
-        assert_eq!(pap(&mut users, "alice", "last"), Ok(()));
-    }
-}
+mod tests;

@@ -1,18 +1,22 @@
-//! The users: who may connect, and with what proof.
+//! The users: who may connect, with what proof, and what each has alone.
 //!
 //! `users.toml` holds for each user the NT hash of the password (RFC 2759 section 8.3), which
-//! equals a password for MS-CHAPv2, and the password itself only where CHAP-MD5 needs it. The file
-//! must be closed to everybody but its owner. Nothing from it ever reaches a log.
+//! equals a password for MS-CHAPv2, and the password itself only where CHAP-MD5 needs it; besides,
+//! fixed addresses, a group, limits. The file must be closed to everybody but its owner. No secret in
+//! it ever reaches a log.
 
 pub(crate) mod command;
 mod edit;
 mod file;
 mod live;
+mod networks;
+mod table;
 
 pub(crate) use edit::write_private;
 pub(crate) use edit::{Change, apply};
 pub(crate) use file::{FileError, read};
-pub(crate) use live::Users;
+pub(crate) use live::{Clock, Users};
+pub(crate) use networks::Networks;
 
 use zeroize::Zeroizing;
 
