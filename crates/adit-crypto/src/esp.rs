@@ -1,8 +1,12 @@
 //! The algorithms of ESP: what IKE negotiates, what ESP uses and what the MTU is computed from, in
 //! one vocabulary.
 
+mod batch;
 mod keys;
 
+pub use self::batch::{
+    MacParts, PacketMac, SealParts, ToAuthenticate, ToSeal, authenticate_batch, seal_batch,
+};
 pub use self::keys::{EspKeys, MalformedPacket, VerifyError};
 
 use crate::{BlockCipher, Hash};
@@ -244,6 +248,15 @@ impl EspSuite {
         let block = self.block_len();
         let over = payload.wrapping_add(TRAILER_LEN) % block;
         (block - over) % block
+    }
+
+    /// Whether a packet, SPI to ICV, can have this length: the encrypted part is whole blocks, at
+    /// least one, or 4 bytes for AES-GCM, so that the trailer is always there.
+    pub const fn is_packet_len(self, len: usize) -> bool {
+        match len.checked_sub(self.overhead()) {
+            Some(text) => text >= TRAILER_LEN && text.is_multiple_of(self.block_len()),
+            None => false,
+        }
     }
 
     /// The largest payload whose [`sealed_len`](Self::sealed_len) is at most `room`; 0 also if not

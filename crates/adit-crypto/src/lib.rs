@@ -10,6 +10,7 @@ mod cbc;
 mod dh;
 mod esp;
 mod hash;
+mod lanes;
 pub mod ppp;
 mod rng;
 pub mod sign;
@@ -17,9 +18,11 @@ pub mod sign;
 pub use self::cbc::{BlockAlignment, BlockCipher, CbcKey};
 pub use self::dh::{BadPublicValue, Group, PrivateValue, SharedSecret};
 pub use self::esp::{
-    EspCipher, EspKeys, EspMac, EspSuite, MalformedPacket, SuiteMismatch, VerifyError,
+    EspCipher, EspKeys, EspMac, EspSuite, MacParts, MalformedPacket, PacketMac, SealParts,
+    SuiteMismatch, ToAuthenticate, ToSeal, VerifyError, authenticate_batch, seal_batch,
 };
 pub use self::hash::{Digest, Hash, HmacKey};
+pub use self::lanes::Kernel;
 pub use self::rng::Rng;
 
 /// A key whose length is not the algorithm's.

@@ -2,11 +2,14 @@
 //! (RFC 4303 3.3.2 and 3.4.4.1), or AES-GCM (RFC 4106).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use super::{EspCipher, EspSuite, HEADER_LEN, SALT_LEN, TRAILER_LEN};
+use super::batch::PacketMac;
+use super::{EspCipher, EspSuite, HEADER_LEN, SALT_LEN};
+use crate::lanes::LaneKeys;
 use crate::{BlockCipher, CbcKey, Digest, Hash, HmacKey, KeyLength};
 
 /// A packet whose length the suite cannot have: too short, or its encrypted part is not whole
@@ -31,39 +34,45 @@ pub enum VerifyError {
     IcvMismatch,
 }
 
-/// The keys of one direction of a security association, expanded once. Wiped on drop, except for
-/// the key schedule inside `ring`.
+/// The keys of one direction of a security association, expanded once; clones share them. Wiped when
+/// the last clone is dropped, except for the key schedule inside `ring`.
 ///
 /// Not safe by itself: the caller gives every packet sealed under one key its own counter, and
 /// checks for replays before and after [`verify_and_decrypt`](Self::verify_and_decrypt).
+#[derive(Clone)]
 pub struct EspKeys {
     suite: EspSuite,
-    transform: Transform,
+    transform: Arc<Transform>,
 }
 
 #[expect(
     clippy::large_enum_variant,
     reason = "one per SA, and a box would cost the packet path a miss"
 )]
-enum Transform {
-    Cbc {
-        key: CbcKey,
-        mac: HmacKey,
-        /// Makes IVs from counters that nobody without the key can predict (RFC 3602 section 3).
-        iv: CbcKey,
-    },
+pub(super) enum Transform {
+    Cbc(CbcTransform),
     Gcm {
         key: LessSafeKey,
         salt: Zeroizing<[u8; SALT_LEN]>,
     },
 }
 
+/// A CBC cipher and an HMAC.
+pub(super) struct CbcTransform {
+    pub(super) key: CbcKey,
+    pub(super) mac: HmacKey,
+    /// Makes IVs from counters that nobody without the key can predict (RFC 3602 section 3).
+    iv: CbcKey,
+    /// The same three for lanes, where the cipher is AES and the machine has lanes.
+    pub(super) lanes: Option<LaneKeys>,
+}
+
 /// A packet cut into the parts that a transform needs.
-struct Parts<'a> {
-    header: &'a [u8],
-    iv: &'a mut [u8],
-    text: &'a mut [u8],
-    icv: &'a mut [u8],
+pub(super) struct Parts<'a> {
+    pub(super) header: &'a [u8],
+    pub(super) iv: &'a mut [u8],
+    pub(super) text: &'a mut [u8],
+    pub(super) icv: &'a mut [u8],
 }
 
 impl EspKeys {
@@ -84,11 +93,15 @@ impl EspKeys {
             (Some(cipher), Some(mac)) => {
                 let seed = Hash::Sha2_256.hmac(keymat, &[b"adit ESP initialization vectors"]);
                 let iv_key = seed.get(..16).ok_or(wrong)?;
-                Transform::Cbc {
+                let is_aes = cipher != BlockCipher::TripleDes;
+                Transform::Cbc(CbcTransform {
                     key: CbcKey::new(cipher, cipher_key)?,
                     mac: HmacKey::new(mac.hash(), rest),
                     iv: CbcKey::new(BlockCipher::Aes128, iv_key)?,
-                }
+                    lanes: is_aes
+                        .then(|| LaneKeys::new(cipher_key, iv_key, mac.hash(), rest))
+                        .flatten(),
+                })
             }
             _ => {
                 let algorithm = match suite.cipher {
@@ -102,7 +115,10 @@ impl EspKeys {
                 }
             }
         };
-        Ok(Self { suite, transform })
+        Ok(Self {
+            suite,
+            transform: Arc::new(transform),
+        })
     }
 
     /// The suite.
@@ -134,12 +150,9 @@ impl EspKeys {
             len: packet.len(),
         };
         let parts = self.split(packet).ok_or(malformed)?;
-        match &self.transform {
-            Transform::Cbc { key, mac, iv } => {
-                let mut unpredictable = [0; 16];
-                for (to, from) in unpredictable.iter_mut().zip(iv_counter.to_be_bytes()) {
-                    *to = from;
-                }
+        match &*self.transform {
+            Transform::Cbc(CbcTransform { key, mac, iv, .. }) => {
+                let mut unpredictable = counter_block(iv_counter);
                 iv.encrypt(&[0; 16], &mut unpredictable)
                     .map_err(|_| malformed)?;
                 for (to, from) in parts.iv.iter_mut().zip(unpredictable) {
@@ -152,9 +165,7 @@ impl EspKeys {
                 }
             }
             Transform::Gcm { key, salt } => {
-                for (to, from) in parts.iv.iter_mut().zip(iv_counter.to_be_bytes()) {
-                    *to = from;
-                }
+                *parts.iv.first_chunk_mut().ok_or(malformed)? = iv_counter.to_be_bytes();
                 let tag = key
                     .seal_in_place_separate_tag(
                         nonce(salt, parts.iv),
@@ -162,9 +173,8 @@ impl EspKeys {
                         parts.text,
                     )
                     .map_err(|_| malformed)?;
-                for (to, from) in parts.icv.iter_mut().zip(tag.as_ref()) {
-                    *to = *from;
-                }
+                let icv: &mut [u8; 16] = parts.icv.first_chunk_mut().ok_or(malformed)?;
+                *icv = *tag.as_ref().first_chunk().ok_or(malformed)?;
             }
         }
         Ok(())
@@ -179,6 +189,19 @@ impl EspKeys {
         packet: &mut [u8],
         high: Option<u32>,
     ) -> Result<Range<usize>, VerifyError> {
+        self.verify_and_decrypt_with(packet, high, None)
+    }
+
+    /// As [`verify_and_decrypt`](Self::verify_and_decrypt), of a packet whose MAC
+    /// [`authenticate_batch`](super::authenticate_batch) may have computed under these keys. It must
+    /// not have been altered since. A MAC over anything else than what is to be verified is not
+    /// looked at.
+    pub fn verify_and_decrypt_with(
+        &self,
+        packet: &mut [u8],
+        high: Option<u32>,
+        computed: Option<&PacketMac>,
+    ) -> Result<Range<usize>, VerifyError> {
         let malformed = MalformedPacket {
             suite: self.suite,
             len: packet.len(),
@@ -186,14 +209,32 @@ impl EspKeys {
         let parts = self.split(packet).ok_or(malformed)?;
         let start = HEADER_LEN + self.suite.iv_len();
         let clear = start..start + parts.text.len();
-        match &self.transform {
-            Transform::Cbc { key, mac, .. } => {
-                let icv = icv(mac, &parts, high);
-                let expected = icv.get(..parts.icv.len()).unwrap_or_default();
+        match &*self.transform {
+            Transform::Cbc(cbc) => {
+                let computed =
+                    computed.and_then(|mac| Some((mac.over(clear.end, high, self)?, mac.lanes())));
+                let alone;
+                let expected: &[u8] = match computed {
+                    Some((mac, _)) => mac,
+                    None => {
+                        alone = icv(&cbc.mac, &parts, high);
+                        &alone
+                    }
+                };
+                let expected = expected.get(..parts.icv.len()).unwrap_or_default();
                 if !crate::constant_time_eq(expected, parts.icv) {
                     return Err(VerifyError::IcvMismatch);
                 }
-                key.decrypt(parts.iv, parts.text).map_err(|_| malformed)?;
+                match (computed, &cbc.lanes) {
+                    (Some((_, lanes)), Some(keys)) => {
+                        let iv = parts.iv.first_chunk().ok_or(malformed)?;
+                        lanes.cbc_decrypt(keys, iv, parts.text.as_chunks_mut().0);
+                    }
+                    _ => cbc
+                        .key
+                        .decrypt(parts.iv, parts.text)
+                        .map_err(|_| malformed)?,
+                }
             }
             Transform::Gcm { key, salt } => {
                 let tag = aead::Tag::try_from(&*parts.icv).map_err(|_| malformed)?;
@@ -210,17 +251,39 @@ impl EspKeys {
         Ok(clear)
     }
 
-    /// Cuts a packet; `None` if it is too short or its encrypted part is not whole blocks. The
-    /// shortest has one block, or 4 bytes for AES-GCM, so the trailer is always there.
-    fn split<'a>(&self, packet: &'a mut [u8]) -> Option<Parts<'a>> {
-        let text_and_icv = packet.len().checked_sub(HEADER_LEN + self.suite.iv_len())?;
-        let text_len = text_and_icv.checked_sub(self.suite.icv_len())?;
-        if text_len < TRAILER_LEN || !text_len.is_multiple_of(self.suite.block_len()) {
-            return None;
+    /// The transform, if it is a CBC cipher with an HMAC.
+    pub(super) fn cbc(&self) -> Option<&CbcTransform> {
+        match &*self.transform {
+            Transform::Cbc(cbc) => Some(cbc),
+            Transform::Gcm { .. } => None,
         }
+    }
+
+    /// Tells keys apart, while they exist.
+    pub(super) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.transform).addr()
+    }
+
+    /// Bytes of a packet that its MAC is over, all but the ICV; `None` if it is malformed.
+    pub(super) fn covered(&self, packet: &[u8]) -> Option<usize> {
+        let well_formed = self.suite.is_packet_len(packet.len());
+        well_formed.then(|| packet.len() - self.suite.icv_len())
+    }
+
+    /// Whether a packet is one of the suite.
+    pub(super) fn check(&self, packet: &[u8]) -> Result<(), MalformedPacket> {
+        self.covered(packet).map(|_| ()).ok_or(MalformedPacket {
+            suite: self.suite,
+            len: packet.len(),
+        })
+    }
+
+    /// Cuts a packet; `None` if it is malformed.
+    pub(super) fn split<'a>(&self, packet: &'a mut [u8]) -> Option<Parts<'a>> {
+        let covered = self.covered(packet)?;
         let (header, rest) = packet.split_at_mut_checked(HEADER_LEN)?;
         let (iv, rest) = rest.split_at_mut_checked(self.suite.iv_len())?;
-        let (text, icv) = rest.split_at_mut_checked(text_len)?;
+        let (text, icv) = rest.split_at_mut_checked(covered - HEADER_LEN - self.suite.iv_len())?;
         Some(Parts {
             header,
             iv,
@@ -230,9 +293,18 @@ impl EspKeys {
     }
 }
 
+/// What an IV is made of.
+pub(super) fn counter_block(counter: u64) -> [u8; 16] {
+    let mut block = [0; 16];
+    for (to, from) in block.iter_mut().zip(counter.to_be_bytes()) {
+        *to = from;
+    }
+    block
+}
+
 /// The MAC over a packet. The upper half of an extended sequence number follows it as if it were
 /// sent (RFC 4303 2.2.1).
-fn icv(mac: &HmacKey, parts: &Parts<'_>, high: Option<u32>) -> Digest {
+pub(super) fn icv(mac: &HmacKey, parts: &Parts<'_>, high: Option<u32>) -> Digest {
     let high = high.map(u32::to_be_bytes);
     let high = high.as_ref().map_or(&[][..], |high| high);
     mac.mac(&[parts.header, parts.iv, parts.text, high])
@@ -241,22 +313,18 @@ fn icv(mac: &HmacKey, parts: &Parts<'_>, high: Option<u32>) -> Digest {
 /// What AES-GCM authenticates besides the text: SPI and sequence number, 8 bytes, or 12 with an
 /// extended one (RFC 4106 section 5).
 fn aad(header: &[u8], high: Option<u32>) -> Aad<Authenticated> {
-    let high = high.map(u32::to_be_bytes);
-    let (spi, low) = header.split_at_checked(4).unwrap_or_default();
-    let parts = [spi, high.as_ref().map_or(&[][..], |high| high), low];
-    let mut authenticated = Authenticated {
-        bytes: [0; 12],
-        len: 0,
-    };
-    for (to, from) in authenticated
-        .bytes
-        .iter_mut()
-        .zip(parts.iter().copied().flatten())
-    {
-        *to = *from;
-        authenticated.len += 1;
-    }
-    Aad::from(authenticated)
+    let header = header.first_chunk().copied().unwrap_or_default();
+    let [a, b, c, d, e, f, g, h] = header;
+    Aad::from(match high.map(u32::to_be_bytes) {
+        None => Authenticated {
+            bytes: [a, b, c, d, e, f, g, h, 0, 0, 0, 0],
+            len: HEADER_LEN,
+        },
+        Some([i, j, k, l]) => Authenticated {
+            bytes: [a, b, c, d, i, j, k, l, e, f, g, h],
+            len: HEADER_LEN + 4,
+        },
+    })
 }
 
 struct Authenticated {
@@ -272,11 +340,9 @@ impl AsRef<[u8]> for Authenticated {
 
 /// Salt and IV (RFC 4106 section 4).
 fn nonce(salt: &[u8; SALT_LEN], iv: &[u8]) -> Nonce {
-    let mut nonce = [0; 12];
-    for (to, from) in nonce.iter_mut().zip(salt.iter().chain(iv)) {
-        *to = *from;
-    }
-    Nonce::assume_unique_for_key(nonce)
+    let [a, b, c, d] = *salt;
+    let [e, f, g, h, i, j, k, l] = iv.first_chunk().copied().unwrap_or_default();
+    Nonce::assume_unique_for_key([a, b, c, d, e, f, g, h, i, j, k, l])
 }
 
 impl std::fmt::Debug for EspKeys {

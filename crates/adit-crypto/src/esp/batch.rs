@@ -1,0 +1,276 @@
+//! Many ESP packets at once, of any keys and lengths, in lanes where the machine has them: AES-CBC
+//! and HMACs of SHA-1 and SHA2-256. Everything else goes one at a time, as do batches too small to
+//! gain. The results are those of the one-packet code.
+
+use super::keys::{CbcTransform, EspKeys, MalformedPacket, Parts, counter_block, icv};
+use crate::Hash;
+use crate::lanes::{Kernel, LaneKeys, Lanes};
+
+/// What [`EspKeys::seal`] takes, of one packet of a batch.
+pub struct SealParts<'a> {
+    /// The keys of its SA.
+    pub keys: &'a EspKeys,
+    /// The whole packet, as [`EspKeys::seal`] wants it.
+    pub packet: &'a mut [u8],
+    /// The counter that its IV is made of.
+    pub iv_counter: u64,
+    /// The upper half of an extended sequence number.
+    pub high: Option<u32>,
+}
+
+/// A packet of a batch that is to be sealed.
+pub trait ToSeal {
+    /// The packet and its keys, the same at each call; `None` for one that is to be left alone.
+    fn parts(&mut self) -> Option<SealParts<'_>>;
+
+    /// The packet is not one of its suite, and is as it was.
+    fn refuse(&mut self, error: MalformedPacket);
+}
+
+/// What [`EspKeys::verify_and_decrypt`] verifies, of one packet of a batch.
+pub struct MacParts<'a> {
+    /// The keys of its SA, with the suite that its length fits.
+    pub keys: &'a EspKeys,
+    /// The whole packet.
+    pub packet: &'a [u8],
+    /// The upper half of an extended sequence number.
+    pub high: Option<u32>,
+    /// Takes the MAC.
+    pub mac: &'a mut Option<PacketMac>,
+}
+
+/// A packet of a batch that is to be verified.
+pub trait ToAuthenticate {
+    /// The packet and its keys, the same at each call; `None` for one that is to be left alone.
+    fn parts(&mut self) -> Option<MacParts<'_>>;
+}
+
+/// The MAC that a received packet should have, for
+/// [`EspKeys::verify_and_decrypt_with`].
+pub struct PacketMac {
+    bytes: [u8; 32],
+    /// Bytes from the packet's start on that it is over.
+    covered: usize,
+    high: Option<u32>,
+    /// Which keys made it.
+    keys: usize,
+    /// What decrypts the packet.
+    lanes: Lanes,
+}
+
+impl PacketMac {
+    /// The MAC, if it is the one that is asked for.
+    pub(super) fn over(&self, covered: usize, high: Option<u32>, keys: &EspKeys) -> Option<&[u8]> {
+        let asked = (covered, high, keys.identity());
+        ((self.covered, self.high, self.keys) == asked).then_some(&self.bytes[..])
+    }
+
+    pub(super) fn lanes(&self) -> Lanes {
+        self.lanes
+    }
+}
+
+impl std::fmt::Debug for PacketMac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PacketMac")
+            .field("covered", &self.covered)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many packets of a batch want the same work.
+#[derive(Default)]
+struct Counts {
+    laned: usize,
+    rounds: [usize; 3],
+    sha1: usize,
+    sha256: usize,
+}
+
+/// The rounds of AES by length of key.
+const ROUNDS: [usize; 3] = [10, 12, 14];
+
+impl Counts {
+    fn count(&mut self, cbc: &CbcTransform, keys: &LaneKeys) {
+        self.laned += 1;
+        for (count, rounds) in self.rounds.iter_mut().zip(ROUNDS) {
+            *count += usize::from(keys.rounds() == rounds);
+        }
+        match cbc.mac.hash() {
+            Hash::Sha1 => self.sha1 += 1,
+            Hash::Sha2_256 => self.sha256 += 1,
+            _ => {}
+        }
+    }
+
+    fn worth_hmac(&self, lanes: Lanes, hash: Hash) -> Option<usize> {
+        let count = match hash {
+            Hash::Sha1 => self.sha1,
+            Hash::Sha2_256 => self.sha256,
+            _ => 0,
+        };
+        lanes.worth_hmac(hash, count).then_some(count)
+    }
+}
+
+/// Seals all packets in place, each as [`EspKeys::seal`] would.
+pub fn seal_batch<P: ToSeal>(kernel: Kernel, packets: &mut [P]) {
+    let mut counts = Counts::default();
+    let lanes = kernel.lanes().filter(|lanes| {
+        for packet in packets.iter_mut() {
+            if let Some(parts) = packet.parts()
+                && let Some((cbc, keys)) = with_lanes(parts.keys)
+            {
+                counts.count(cbc, keys);
+            }
+        }
+        lanes.worth_cbc(counts.laned)
+    });
+    for packet in packets.iter_mut() {
+        let Some(parts) = packet.parts() else {
+            continue;
+        };
+        let sealed = if lanes.is_some() && with_lanes(parts.keys).is_some() {
+            parts.keys.check(parts.packet)
+        } else {
+            let (counter, high) = (parts.iv_counter, parts.high);
+            parts.keys.seal(parts.packet, counter, high)
+        };
+        if let Err(error) = sealed {
+            packet.refuse(error);
+        }
+    }
+    if let Some(lanes) = lanes {
+        make_ivs(lanes, &counts, packets);
+        encrypt(lanes, &counts, packets);
+        authenticate(lanes, &counts, packets);
+    }
+}
+
+/// The keys for lanes, where there are.
+fn with_lanes(keys: &EspKeys) -> Option<(&CbcTransform, &LaneKeys)> {
+    let cbc = keys.cbc()?;
+    Some((cbc, cbc.lanes.as_ref()?))
+}
+
+/// A well-formed packet that goes into lanes.
+struct Laned<'a> {
+    cbc: &'a CbcTransform,
+    keys: &'a LaneKeys,
+    parts: Parts<'a>,
+}
+
+fn laned(seal: SealParts<'_>) -> Option<Laned<'_>> {
+    let (cbc, keys) = with_lanes(seal.keys)?;
+    let parts = seal.keys.split(seal.packet)?;
+    Some(Laned { cbc, keys, parts })
+}
+
+fn make_ivs<P: ToSeal>(lanes: Lanes, counts: &Counts, packets: &mut [P]) {
+    let jobs = packets.iter_mut().filter_map(|packet| {
+        let seal = packet.parts()?;
+        let counter = seal.iv_counter;
+        let Laned { keys, parts, .. } = laned(seal)?;
+        let block = parts.iv.first_chunk_mut()?;
+        *block = counter_block(counter);
+        Some(keys.iv_job(std::slice::from_mut(block)))
+    });
+    lanes.cbc_encrypt(10, counts.laned, jobs);
+}
+
+fn encrypt<P: ToSeal>(lanes: Lanes, counts: &Counts, packets: &mut [P]) {
+    for (rounds, count) in ROUNDS.into_iter().zip(counts.rounds) {
+        let texts = packets
+            .iter_mut()
+            .filter_map(|packet| laned(packet.parts()?))
+            .filter(|laned| laned.keys.rounds() == rounds);
+        if lanes.worth_cbc(count) {
+            let jobs = texts.filter_map(|Laned { keys, parts, .. }| {
+                let iv = parts.iv.first_chunk()?;
+                Some(keys.cbc_job(*iv, parts.text.as_chunks_mut().0))
+            });
+            lanes.cbc_encrypt(rounds, count, jobs);
+        } else if count > 0 {
+            for Laned { cbc, parts, .. } in texts {
+                // Whole blocks, as `laned` found, so there is no error.
+                let _ = cbc.key.encrypt(parts.iv, parts.text);
+            }
+        }
+    }
+}
+
+fn authenticate<P: ToSeal>(lanes: Lanes, counts: &Counts, packets: &mut [P]) {
+    for hash in [Hash::Sha1, Hash::Sha2_256] {
+        let Some(count) = counts.worth_hmac(lanes, hash) else {
+            continue;
+        };
+        let jobs = packets.iter_mut().filter_map(|packet| {
+            let SealParts {
+                keys, packet, high, ..
+            } = packet.parts()?;
+            let (_, lane_keys) = with_lanes(keys)?;
+            let covered = keys.covered(packet)?;
+            let (data, icv) = packet.split_at_mut_checked(covered)?;
+            lane_keys.mac_job(data, high.map(u32::to_be_bytes), icv)
+        });
+        lanes.hmac(hash, count, jobs);
+    }
+    for packet in packets {
+        let Some(seal) = packet.parts() else { continue };
+        let high = seal.high;
+        if let Some(Laned { cbc, parts, .. }) = laned(seal)
+            && counts.worth_hmac(lanes, cbc.mac.hash()).is_none()
+        {
+            let mac = icv(&cbc.mac, &parts, high);
+            for (to, from) in parts.icv.iter_mut().zip(mac.iter()) {
+                *to = *from;
+            }
+        }
+    }
+}
+
+/// Computes the MACs of received packets ahead of
+/// [`EspKeys::verify_and_decrypt_with`], where that is faster together than one by one. Nothing is
+/// compared here, and packets stay as they are.
+pub fn authenticate_batch<P: ToAuthenticate>(kernel: Kernel, packets: &mut [P]) {
+    let Some(lanes) = kernel.lanes() else { return };
+    let mut counts = Counts::default();
+    for packet in packets.iter_mut() {
+        if let Some(parts) = packet.parts()
+            && let Some((cbc, keys)) = with_lanes(parts.keys)
+        {
+            counts.count(cbc, keys);
+        }
+    }
+    for hash in [Hash::Sha1, Hash::Sha2_256] {
+        let Some(count) = counts.worth_hmac(lanes, hash) else {
+            continue;
+        };
+        let jobs = packets.iter_mut().filter_map(|packet| {
+            let MacParts {
+                keys,
+                packet,
+                high,
+                mac,
+            } = packet.parts()?;
+            let (cbc, lane_keys) = with_lanes(keys)?;
+            if cbc.mac.hash() != hash {
+                return None;
+            }
+            let covered = keys.covered(packet)?;
+            let data = packet.get(..covered)?;
+            let mac = mac.insert(PacketMac {
+                bytes: [0; 32],
+                covered,
+                high,
+                keys: keys.identity(),
+                lanes,
+            });
+            lane_keys.mac_job(data, high.map(u32::to_be_bytes), &mut mac.bytes)
+        });
+        lanes.hmac(hash, count, jobs);
+    }
+}
+
+#[cfg(test)]
+mod tests;

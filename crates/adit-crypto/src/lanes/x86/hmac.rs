@@ -1,0 +1,170 @@
+//! HMAC over many messages (RFC 2104): which message is in which lane, and at what point of it.
+
+use super::midstates::Midstates;
+use super::sha::{HashBlock, States};
+
+/// A message to authenticate.
+pub(crate) struct MacJob<'a> {
+    pub(super) key: &'a Midstates,
+    /// What it starts with.
+    pub(super) data: &'a [u8],
+    /// What it ends with.
+    pub(super) suffix: Option<[u8; 4]>,
+    /// Takes the MAC, cut to its length.
+    pub(super) mac: &'a mut [u8],
+}
+
+/// Room for the last part of a message: less than a block, the suffix, one byte and the length.
+type Tail = [HashBlock; 2];
+
+/// One lane: what it hashes now, and what follows.
+struct Lane<'a> {
+    job: Option<MacJob<'a>>,
+    /// Whole blocks of the message that are left.
+    body: &'a [HashBlock],
+    tail: Tail,
+    /// Blocks of the tail, and those of them that are done.
+    tail_blocks: usize,
+    tail_done: usize,
+    /// The tail is the inner hash, not the end of the message.
+    outer: bool,
+}
+
+impl<'a> Lane<'a> {
+    fn idle() -> Self {
+        Self {
+            job: None,
+            body: &[],
+            tail: [[0; 64]; 2],
+            tail_blocks: 0,
+            tail_done: 0,
+            outer: false,
+        }
+    }
+
+    /// What is hashed next: never nothing while there is a job.
+    fn blocks(&self) -> &[HashBlock] {
+        if self.body.is_empty() {
+            let tail = self.tail.get(self.tail_done..self.tail_blocks);
+            tail.unwrap_or_default()
+        } else {
+            self.body
+        }
+    }
+
+    fn start(&mut self, job: MacJob<'a>) {
+        let (body, rest) = job.data.as_chunks::<64>();
+        let suffix = job.suffix.as_ref().map_or(&[][..], |suffix| suffix);
+        self.body = body;
+        self.outer = false;
+        // The key's block came before.
+        let length = 64 + job.data.len() + suffix.len();
+        self.set_tail(rest, suffix, length);
+        self.job = Some(job);
+    }
+
+    /// Bytes with what FIPS 180-4 section 5.1.1 puts after them; `length` is that of the message.
+    fn set_tail(&mut self, bytes: &[u8], more: &[u8], length: usize) {
+        let used = bytes.len() + more.len();
+        self.tail_blocks = if used + 9 <= 64 { 1 } else { 2 };
+        self.tail_done = 0;
+        let flat = self.tail.as_flattened_mut();
+        let (message, padding) = flat.split_at_mut(used);
+        let (first, second) = message.split_at_mut(bytes.len());
+        first.copy_from_slice(bytes);
+        second.copy_from_slice(more);
+        padding.fill(0);
+        if let Some(end) = padding.first_mut() {
+            *end = 0x80;
+        }
+        let bits = (length as u64 * 8).to_be_bytes();
+        if let Some(last) = self.tail.get_mut(self.tail_blocks - 1) {
+            let (_, field) = last.split_at_mut(56);
+            field.copy_from_slice(&bits);
+        }
+    }
+}
+
+/// Puts all messages through `compress`, which takes so many blocks of every lane. A lane whose
+/// message has ended takes the next one.
+pub(super) fn run<'a, const L: usize, const W: usize>(
+    mut jobs: impl Iterator<Item = MacJob<'a>>,
+    compress: impl Fn(&mut States<L, W>, &[&[HashBlock]; L], usize),
+) {
+    let mut states = States([[0; L]; W]);
+    let mut lanes: [Lane<'a>; L] = std::array::from_fn(|_| Lane::idle());
+    for (index, lane) in lanes.iter_mut().enumerate() {
+        refill(index, lane, &mut states, jobs.next());
+    }
+    loop {
+        let blocks = std::array::from_fn(|index| lanes[index].blocks());
+        let lengths = blocks.iter().map(|blocks| blocks.len());
+        let Some(step) = lengths.filter(|len| *len > 0).min() else {
+            break;
+        };
+        compress(&mut states, &blocks, step);
+        for (index, lane) in lanes.iter_mut().enumerate() {
+            if lane.job.is_none() {
+                continue;
+            }
+            if lane.body.is_empty() {
+                lane.tail_done += step;
+            } else {
+                lane.body = lane.body.get(step..).unwrap_or_default();
+            }
+            if !lane.blocks().is_empty() {
+                continue;
+            }
+            let digest = column(&states, index);
+            let digest = digest.as_flattened();
+            if !lane.outer {
+                // Behind the key's second block comes the inner hash.
+                lane.set_tail(digest.get(..4 * W).unwrap_or_default(), &[], 64 + 4 * W);
+                lane.outer = true;
+                if let Some(job) = &lane.job {
+                    set_column(&mut states, index, &job.key.outer);
+                }
+                continue;
+            }
+            if let Some(job) = lane.job.take() {
+                for (to, from) in job.mac.iter_mut().zip(digest) {
+                    *to = *from;
+                }
+            }
+            refill(index, lane, &mut states, jobs.next());
+        }
+    }
+}
+
+fn refill<'a, const L: usize, const W: usize>(
+    index: usize,
+    lane: &mut Lane<'a>,
+    states: &mut States<L, W>,
+    job: Option<MacJob<'a>>,
+) {
+    if let Some(job) = job {
+        set_column(states, index, &job.key.inner);
+        lane.start(job);
+    } else {
+        *lane = Lane::idle();
+    }
+}
+
+fn set_column<const L: usize, const W: usize>(
+    states: &mut States<L, W>,
+    index: usize,
+    words: &[u32; 8],
+) {
+    for (row, word) in states.0.iter_mut().zip(words) {
+        row[index] = *word;
+    }
+}
+
+/// The hash in one lane; words that the hash does not have are zero.
+fn column<const L: usize, const W: usize>(states: &States<L, W>, index: usize) -> [[u8; 4]; 8] {
+    let mut digest = [[0; 4]; 8];
+    for (bytes, row) in digest.iter_mut().zip(&states.0) {
+        *bytes = row[index].to_be_bytes();
+    }
+    digest
+}
