@@ -6,7 +6,7 @@ mod icv;
 use std::ops::Range;
 use std::time::Instant;
 
-use adit_crypto::{EspKeys, EspSuite, KeyLength, Rng, VerifyError};
+use adit_crypto::{EspKeys, EspSuite, KeyLength, PacketMac, Rng, VerifyError};
 
 use self::icv::InboundKeys;
 use crate::lifetime::{Expiry, Lifetime, Meter};
@@ -139,7 +139,17 @@ impl InboundSa {
     /// Opens a whole ESP packet, SPI to ICV, in place. After an error the packet's bytes mean
     /// nothing.
     pub fn open(&mut self, packet: &mut [u8]) -> Result<Opened, OpenError> {
-        let opened = self.try_open(packet);
+        self.open_with(packet, None)
+    }
+
+    /// As [`open`](Self::open), of a packet whose MAC may have been computed under the keys of
+    /// [`expects`](Self::expects).
+    pub(crate) fn open_with(
+        &mut self,
+        packet: &mut [u8],
+        computed: Option<&PacketMac>,
+    ) -> Result<Opened, OpenError> {
+        let opened = self.try_open(packet, computed);
         match &opened {
             Ok(opened) => {
                 self.stats.packets += 1;
@@ -158,7 +168,22 @@ impl InboundSa {
         opened
     }
 
-    fn try_open(&mut self, packet: &mut [u8]) -> Result<Opened, OpenError> {
+    /// What a packet would be verified with, were it to come now; `None` if it would be refused
+    /// before.
+    pub(crate) fn expects(&self, packet: &[u8]) -> Option<(EspKeys, Option<u32>)> {
+        let (spi, low) = header_of(packet)?;
+        if spi != self.spi || self.meter.is_used_up() {
+            return None;
+        }
+        let sequence = self.number(low).ok()?;
+        Some((self.keys.expected(packet.len()), self.keys.high(sequence)))
+    }
+
+    fn try_open(
+        &mut self,
+        packet: &mut [u8],
+        computed: Option<&PacketMac>,
+    ) -> Result<Opened, OpenError> {
         let len = packet.len();
         let (spi, low) = header_of(packet).ok_or(OpenError::Truncated { len })?;
         if spi != self.spi {
@@ -177,7 +202,7 @@ impl InboundSa {
         };
         let clear = self
             .keys
-            .verify(packet, sequence)
+            .verify(packet, sequence, computed)
             .map_err(|error| match error {
                 VerifyError::Malformed(_) => OpenError::Truncated { len },
                 VerifyError::IcvMismatch => OpenError::BadIcv,

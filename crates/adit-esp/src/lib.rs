@@ -1,15 +1,17 @@
 //! ESP security associations (RFC 4303), transport mode as L2TP uses it (RFC 3193): replay
-//! windows, lifetimes, seal and open, one packet at a time and in place.
+//! windows, lifetimes, seal and open, in place, one packet or a batch of several SAs'.
 //!
 //! Sequence numbers have 32 bits or, extended (RFC 4303 2.2.1), 64. It must never allocate on the
 //! packet path, look at the inner packet, or trust a byte before the integrity check over it has
 //! passed.
 
+mod batch;
 mod inbound;
 mod lifetime;
 mod outbound;
 mod window;
 
+pub use self::batch::{Received, SealBatch, authenticate};
 pub use self::inbound::{InboundSa, InboundStats, OpenError, Opened};
 pub use self::lifetime::{Expiry, Lifetime};
 pub use self::outbound::{OutboundSa, SaStats, SealError};

@@ -48,6 +48,15 @@ pub struct SaStats {
     pub refused: u64,
 }
 
+/// The sequence number of a packet that is to be sealed. It is used once under its keys, which is all
+/// that IVs need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) sequence: u64,
+    /// The upper half of an extended one.
+    pub(crate) high: Option<u32>,
+}
+
 /// A security association that this side sends on. Before each use, or each time its clock moves,
 /// the caller asks [`expiry`](Self::expiry); `Hard` means to send nothing more.
 #[derive(Debug)]
@@ -113,20 +122,37 @@ impl OutboundSa {
     /// [`EspSuite::sealed_len`].
     pub fn seal(&mut self, buf: &mut PacketBuf, next_header: u8) -> Result<(), SealError> {
         let payload = buf.len();
-        match self.try_seal(buf, next_header) {
-            Ok(()) => {
-                self.stats.packets += 1;
-                self.stats.bytes += payload as u64;
-                Ok(())
-            }
-            Err(error) => {
-                self.stats.refused += 1;
-                Err(error)
-            }
-        }
+        let sealed = self.prepare(buf, next_header).and_then(|numbers| {
+            let packet = buf.as_mut_slice();
+            Ok(self.keys.seal(packet, numbers.sequence, numbers.high)?)
+        });
+        self.count(payload, sealed)
     }
 
-    fn try_seal(&mut self, buf: &mut PacketBuf, next_header: u8) -> Result<(), SealError> {
+    /// As [`seal`](Self::seal), but leaves the cryptography to a batch, which takes the keys.
+    pub(crate) fn seal_later(
+        &mut self,
+        buf: &mut PacketBuf,
+        next_header: u8,
+    ) -> Result<(EspKeys, Numbers), SealError> {
+        let payload = buf.len();
+        let prepared = self.prepare(buf, next_header);
+        let prepared = prepared.map(|numbers| (self.keys.clone(), numbers));
+        self.count(payload, prepared)
+    }
+
+    fn count<T>(&mut self, payload: usize, sealed: Result<T, SealError>) -> Result<T, SealError> {
+        if sealed.is_ok() {
+            self.stats.packets += 1;
+            self.stats.bytes += payload as u64;
+        } else {
+            self.stats.refused += 1;
+        }
+        sealed
+    }
+
+    /// Takes the next sequence number, and puts everything into the packet but IV and ICV.
+    fn prepare(&mut self, buf: &mut PacketBuf, next_header: u8) -> Result<Numbers, SealError> {
         if self.meter.is_used_up() {
             return Err(SealError::Expired);
         }
@@ -169,10 +195,10 @@ impl OutboundSa {
 
         self.sequence = sequence;
         self.meter.count(payload + trailer);
-        // The sequence number is used once under these keys, which is all that IVs need.
-        let high = self.extended.then_some(high);
-        self.keys.seal(buf.as_mut_slice(), sequence, high)?;
-        Ok(())
+        Ok(Numbers {
+            sequence,
+            high: self.extended.then_some(high),
+        })
     }
 
     /// The same SA after it has used this sequence number.

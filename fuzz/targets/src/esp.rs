@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use adit_crypto::{EspCipher, EspMac, EspSuite, Rng};
+use adit_crypto::{EspCipher, EspMac, EspSuite, Kernel, Rng};
 use adit_esp::{
-    HEADROOM, InboundSa, Lifetime, OpenError, OutboundSa, Replay, ReplayWindow, TAILROOM,
+    HEADROOM, InboundSa, Lifetime, OpenError, OutboundSa, Received, Replay, ReplayWindow,
+    SealBatch, TAILROOM,
 };
 use adit_wire::PacketBuf;
 
@@ -28,9 +29,103 @@ const LIFETIME: Lifetime = Lifetime {
 };
 
 /// Opens the input under every suite, with all-zero keys so that a seed may be authentic; then
-/// seals it and opens that.
+/// seals it and opens that. Then all of it again in batches.
 pub fn esp_open(data: &[u8]) {
     opened_under(data);
+    for kernel in Kernel::all().skip(1) {
+        in_batches(kernel, data);
+    }
+}
+
+/// Packets of each suite in a batch: more than there are lanes of any kernel.
+const EACH: usize = 5;
+
+/// The input and what becomes of it when it is cut, turned and sent twice, on SAs of all suites at
+/// once: a batch must give what its packets give one by one.
+fn in_batches(kernel: Kernel, data: &[u8]) {
+    let clock = Clock::new();
+    let spi = adit_esp::spi_of(data).unwrap_or(1);
+    let inbound = || -> Vec<InboundSa> {
+        let mut rng = Rng::from_seed([9; 32]);
+        let mut sas = SUITES.map(|(cipher, mac)| {
+            let suite = EspSuite::new(cipher, mac).expect("a suite").negotiated();
+            let zeros = vec![0; suite.keymat_len()];
+            InboundSa::new(spi, suite, &zeros, LIFETIME, clock.now(), &mut rng)
+                .expect("the length is the suite's")
+                .extended(data.len().is_multiple_of(3))
+        });
+        sas.rotate_left(data.len() % SUITES.len());
+        sas.into()
+    };
+    let (mut batched, mut alone) = (inbound(), inbound());
+    let variant = |number: usize| {
+        let mut packet = data.to_vec();
+        match number % EACH {
+            1 => packet.truncate(data.len().saturating_sub(4)),
+            2 => packet.truncate(data.len() / 2),
+            3 => {
+                if let Some(byte) = packet.get_mut(4 + data.len() % 40) {
+                    *byte ^= 1;
+                }
+            }
+            _ => {}
+        }
+        packet
+    };
+    let count = EACH * SUITES.len();
+    let mut packets: Vec<_> = (0..count).map(variant).collect();
+    let mut copies = packets.clone();
+    let mut received: Vec<_> = packets
+        .iter_mut()
+        .map(|bytes| Received::new(bytes))
+        .collect();
+    for (packet, sa) in received.iter_mut().zip(batched.iter().cycle()) {
+        packet.expect(sa);
+    }
+    adit_esp::authenticate(kernel, &mut received);
+    for (number, (mut packet, copy)) in received.into_iter().zip(&mut copies).enumerate() {
+        let who = number % SUITES.len();
+        let expected = alone[who].open(copy);
+        assert_eq!(packet.open(&mut batched[who]), expected, "packet {number}");
+        assert_eq!(packet.packet(), copy, "packet {number}");
+    }
+    for (batched, alone) in batched.iter().zip(&alone) {
+        assert_eq!(batched.stats(), alone.stats());
+        assert_eq!(batched.suite(), alone.suite());
+        assert_eq!(batched.sequence(), alone.sequence());
+    }
+
+    // The input as payloads.
+    let outbound = || {
+        let mut rng = Rng::from_seed([9; 32]);
+        SUITES.map(|(cipher, mac)| {
+            let suite = EspSuite::new(cipher, mac).expect("a suite");
+            let keymat = vec![5; suite.keymat_len()];
+            OutboundSa::new(spi, suite, &keymat, LIFETIME, clock.now(), &mut rng)
+                .expect("the length is the suite's")
+        })
+    };
+    let (mut batched, mut alone) = (outbound(), outbound());
+    let mut batch = SealBatch::new();
+    let mut expected = Vec::new();
+    for number in 0..count {
+        let who = number % SUITES.len();
+        let packet = PacketBuf::from_slice(HEADROOM, &variant(number), TAILROOM);
+        let mut copy = packet.clone();
+        let sealed = alone[who].seal(&mut copy, 17);
+        let pushed = batch.push(&mut batched[who], packet, 17, number);
+        assert_eq!(pushed.map_err(|(error, ..)| error), sealed);
+        if sealed.is_ok() {
+            expected.push((number, copy));
+        }
+    }
+    let mut sealed = batch.seal(kernel);
+    for (number, copy) in expected {
+        let (packet, tag) = sealed.next().expect("as many as were pushed");
+        assert_eq!(tag, number);
+        assert_eq!(packet.as_slice(), copy.as_slice(), "packet {number}");
+    }
+    assert!(sealed.next().is_none());
 }
 
 /// The number of suites under which the input is an authentic packet.

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use adit_crypto::{EspKeys, EspSuite, VerifyError};
+use adit_crypto::{EspKeys, EspSuite, PacketMac, VerifyError};
 
 #[derive(Debug)]
 pub(super) struct InboundKeys {
@@ -33,13 +33,34 @@ impl InboundKeys {
         self.keys.suite()
     }
 
-    /// Verifies and decrypts a packet of this number, at either length while that is open.
+    /// The keys that a packet of this length would be verified with: no length is possible for
+    /// both ICVs.
+    pub(super) fn expected(&self, len: usize) -> EspKeys {
+        let mut keys = self.keys.clone();
+        if let Some(full) = self.open
+            && !keys.suite().is_packet_len(len)
+        {
+            let cut = full.cut_at_96().unwrap_or(full);
+            keys.set_suite(if keys.suite() == full { cut } else { full });
+        }
+        keys
+    }
+
+    /// The upper half of an extended sequence number.
+    pub(super) fn high(&self, sequence: u64) -> Option<u32> {
+        // cast: the upper half
+        self.extended.then_some((sequence >> 32) as u32)
+    }
+
+    /// Verifies and decrypts a packet of this number, at either length while that is open. Its MAC
+    /// may have been computed.
     pub(super) fn verify(
         &mut self,
         packet: &mut [u8],
         sequence: u64,
+        computed: Option<&PacketMac>,
     ) -> Result<Range<usize>, VerifyError> {
-        let verified = self.verify_as_it_is(packet, sequence);
+        let verified = self.verify_as_it_is(packet, sequence, computed);
         let Some((full, cut)) = self.open.and_then(|full| Some((full, full.cut_at_96()?))) else {
             return verified;
         };
@@ -49,7 +70,7 @@ impl InboundKeys {
             Err(VerifyError::Malformed(_)) => {
                 self.keys
                     .set_suite(if believed == full { cut } else { full });
-                self.verify_as_it_is(packet, sequence)
+                self.verify_as_it_is(packet, sequence, computed)
                     .inspect_err(|_| self.keys.set_suite(believed))
             }
             verified => verified,
@@ -65,7 +86,7 @@ impl InboundKeys {
         let believed = self.keys.suite();
         if let Some(full) = self.open.filter(|full| *full != believed) {
             self.keys.set_suite(full);
-            match self.verify_as_it_is(packet, sequence) {
+            match self.verify_as_it_is(packet, sequence, None) {
                 Ok(_) => self.open = None,
                 Err(_) => self.keys.set_suite(believed),
             }
@@ -76,9 +97,9 @@ impl InboundKeys {
         &self,
         packet: &mut [u8],
         sequence: u64,
+        computed: Option<&PacketMac>,
     ) -> Result<Range<usize>, VerifyError> {
-        // cast: the upper half
-        let high = self.extended.then_some((sequence >> 32) as u32);
-        self.keys.verify_and_decrypt(packet, high)
+        self.keys
+            .verify_and_decrypt_with(packet, self.high(sequence), computed)
     }
 }

@@ -1,0 +1,169 @@
+//! Packets of several SAs at once: what is costly, the MACs of all and the encryption of all, is done
+//! together; what has an order, numbers and windows, is done for each in its turn, by the code for
+//! one packet. So a batch gives what its packets would give one after the other. It must never let
+//! a packet out that was prepared and not sealed, nor take a MAC for another packet than its own.
+
+use adit_crypto::{
+    EspKeys, Kernel, MacParts, MalformedPacket, PacketMac, SealParts, ToAuthenticate, ToSeal,
+    authenticate_batch, seal_batch,
+};
+use adit_wire::PacketBuf;
+
+use crate::outbound::Numbers;
+use crate::{InboundSa, OpenError, Opened, OutboundSa, SealError};
+
+/// Packets that are to be sealed together, in their order; `T` is what the caller wants to know of
+/// each. To be used again and again, since it keeps its allocation.
+#[derive(Debug)]
+pub struct SealBatch<T> {
+    packets: Vec<Sealing<T>>,
+}
+
+#[derive(Debug)]
+struct Sealing<T> {
+    buf: PacketBuf,
+    keys: EspKeys,
+    numbers: Numbers,
+    malformed: bool,
+    tag: T,
+}
+
+impl<T> SealBatch<T> {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self {
+            packets: Vec::new(),
+        }
+    }
+
+    /// Packets in it.
+    pub fn len(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Adds a packet of an SA, which counts it and gives it its sequence number now. The errors are
+    /// those of [`OutboundSa::seal`], and give back what was given.
+    pub fn push(
+        &mut self,
+        sa: &mut OutboundSa,
+        mut buf: PacketBuf,
+        next_header: u8,
+        tag: T,
+    ) -> Result<(), (SealError, PacketBuf, T)> {
+        match sa.seal_later(&mut buf, next_header) {
+            Ok((keys, numbers)) => {
+                self.packets.push(Sealing {
+                    buf,
+                    keys,
+                    numbers,
+                    malformed: false,
+                    tag,
+                });
+                Ok(())
+            }
+            Err(error) => Err((error, buf, tag)),
+        }
+    }
+
+    /// Seals all packets, each as [`OutboundSa::seal`] would have, and gives them out in the order
+    /// in which they came. The batch is empty then, also if not all of them are taken.
+    pub fn seal(&mut self, kernel: Kernel) -> impl Iterator<Item = (PacketBuf, T)> {
+        seal_batch(kernel, &mut self.packets);
+        self.packets
+            .drain(..)
+            .filter(|packet| !packet.malformed)
+            .map(|packet| (packet.buf, packet.tag))
+    }
+}
+
+impl<T> Default for SealBatch<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> ToSeal for Sealing<T> {
+    fn parts(&mut self) -> Option<SealParts<'_>> {
+        Some(SealParts {
+            keys: &self.keys,
+            packet: self.buf.as_mut_slice(),
+            iv_counter: self.numbers.sequence,
+            high: self.numbers.high,
+        })
+    }
+
+    // Not reachable, as `SealError::Malformed` is not.
+    fn refuse(&mut self, _error: MalformedPacket) {
+        self.malformed = true;
+    }
+}
+
+/// A received ESP packet of a batch. For each: [`expect`](Self::expect) with its SA; then
+/// [`authenticate`] for all; then [`open`](Self::open) for each in the order in which they came.
+/// Whatever happens to the SA in between, `open` decides by what is so then.
+#[derive(Debug)]
+pub struct Received<'a> {
+    packet: &'a mut [u8],
+    expected: Option<(EspKeys, Option<u32>)>,
+    mac: Option<PacketMac>,
+}
+
+impl<'a> Received<'a> {
+    /// A whole packet, SPI to ICV.
+    pub fn new(packet: &'a mut [u8]) -> Self {
+        Self {
+            packet,
+            expected: None,
+            mac: None,
+        }
+    }
+
+    /// The packet; decrypted once it was opened.
+    pub fn packet(&self) -> &[u8] {
+        self.packet
+    }
+
+    /// The packet, for good.
+    pub fn into_packet(self) -> &'a mut [u8] {
+        self.packet
+    }
+
+    /// Notes the keys that the SA would verify it with; none if it would refuse it unverified.
+    pub fn expect(&mut self, sa: &InboundSa) {
+        self.expected = sa.expects(self.packet);
+    }
+
+    /// What [`InboundSa::open`] does, with the MAC that may have been computed.
+    pub fn open(&mut self, sa: &mut InboundSa) -> Result<Opened, OpenError> {
+        // Of no use a second time: the packet is altered.
+        let mac = self.mac.take();
+        self.expected = None;
+        sa.open_with(self.packet, mac.as_ref())
+    }
+}
+
+impl ToAuthenticate for Received<'_> {
+    fn parts(&mut self) -> Option<MacParts<'_>> {
+        let (keys, high) = self.expected.as_ref()?;
+        Some(MacParts {
+            keys,
+            packet: self.packet,
+            high: *high,
+            mac: &mut self.mac,
+        })
+    }
+}
+
+/// Computes the MACs of packets together, as far as that is faster. It says nothing about them:
+/// [`Received::open`] does.
+pub fn authenticate(kernel: Kernel, packets: &mut [Received<'_>]) {
+    authenticate_batch(kernel, packets);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+use std::time::Instant;
+
+use adit_crypto::{EspCipher, EspMac, EspSuite, Rng};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{HEADROOM, Lifetime, ReplayWindow, SaStats, TAILROOM, spi_of};
+
+/// Both ends of an SA: `suite` is what the sender uses, and differs from what was negotiated for one
+/// that cuts its ICVs.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    suite: EspSuite,
+    extended: bool,
+    /// The last sequence number that is used up.
+    after: u64,
+    bytes: Option<u64>,
+}
+
+fn plans() -> Vec<Plan> {
+    let aes256 = |mac| (EspCipher::AesCbc256, Some(mac));
+    let near = u64::from(u32::MAX) - 20;
+    [
+        (aes256(EspMac::HmacSha1_96), false, 0, None),
+        (aes256(EspMac::HmacSha1_96), true, near, None),
+        (aes256(EspMac::HmacSha2_256_128), false, 7, None),
+        (aes256(EspMac::HmacSha2_256_128), true, near, None),
+        (aes256(EspMac::HmacSha2_256_96), false, 0, None),
+        (aes256(EspMac::HmacSha2_256_96), true, near, None),
+        (aes256(EspMac::HmacSha1_96), false, near, None),
+        (aes256(EspMac::HmacSha2_256_128), false, 0, Some(3000)),
+        (
+            (EspCipher::AesCbc128, Some(EspMac::HmacSha1_96)),
+            false,
+            0,
+            None,
+        ),
+        (
+            (EspCipher::AesCbc192, Some(EspMac::HmacSha2_256_128)),
+            false,
+            0,
+            None,
+        ),
+        (
+            (EspCipher::AesCbc192, Some(EspMac::HmacSha2_384_192)),
+            false,
+            0,
+            None,
+        ),
+        ((EspCipher::AesGcm256, None), false, 0, None),
+        ((EspCipher::AesGcm128, None), true, near, None),
+        (
+            (EspCipher::TripleDes, Some(EspMac::HmacMd5_96)),
+            false,
+            0,
+            None,
+        ),
+    ]
+    .into_iter()
+    .map(|((cipher, mac), extended, after, bytes)| Plan {
+        suite: EspSuite::new(cipher, mac).unwrap(),
+        extended,
+        after,
+        bytes,
+    })
+    .collect()
+}
+
+/// The SAs of all plans; those of two calls are equal. The SPI is the place in the list.
+fn sas(plans: &[Plan], now: Instant) -> (Vec<OutboundSa>, Vec<InboundSa>) {
+    let mut rng = Rng::from_seed([3; 32]);
+    plans
+        .iter()
+        .enumerate()
+        .map(|(index, plan)| {
+            let mut keymat = vec![0; plan.suite.keymat_len()];
+            rng.fill(&mut keymat);
+            let lifetime = Lifetime {
+                seconds: None,
+                bytes: plan.bytes,
+            };
+            let (spi, negotiated) = (index as u32, plan.suite.negotiated());
+            let out = OutboundSa::new(spi, negotiated, &keymat, lifetime, now, &mut rng);
+            let mut out = out.unwrap().extended(plan.extended).after(plan.after);
+            out.follow(plan.suite);
+            let inward = InboundSa::new(spi, negotiated, &keymat, lifetime, now, &mut rng);
+            (out, inward.unwrap().extended(plan.extended))
+        })
+        .unzip()
+}
+
+fn start() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a test needs some start of time")]
+    Instant::now()
+}
+
+fn kernels() -> impl Strategy<Value = Kernel> {
+    proptest::sample::select(Kernel::all().collect::<Vec<_>>())
+}
+
+/// Something that a network does to a packet.
+#[derive(Clone, Debug)]
+enum Fate {
+    Arrives,
+    Twice,
+    Altered(usize, u8),
+    /// The last four bytes are missing: an ICV of 128 bits cut to 96, or garbage.
+    Cut,
+    Lost,
+    /// Behind this many others.
+    Late(usize),
+}
+
+fn fates() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        8 => Just(Fate::Arrives),
+        2 => Just(Fate::Twice),
+        2 => (0_usize..2000, 0_u8..8).prop_map(|(at, bit)| Fate::Altered(at, bit)),
+        1 => Just(Fate::Cut),
+        1 => Just(Fate::Lost),
+        2 => (0_usize..40).prop_map(Fate::Late),
+    ]
+}
+
+/// Which SA, how long a payload, and what becomes of the packet.
+fn traffic() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, Fate)>> {
+    let len = prop_oneof![0_usize..100, 0_usize..1500, Just(1400)];
+    proptest::collection::vec((any::<prop::sample::Index>(), len, fates()), 0..120)
+}
+
+proptest! {
+    #[test]
+    fn a_batch_is_as_one_by_one(
+        kernel in kernels(),
+        plans in proptest::sample::subsequence(plans(), 1..6),
+        traffic in traffic(),
+        size in 1_usize..50,
+    ) {
+        let now = start();
+        let (mut out, mut inward) = sas(&plans, now);
+        let (mut out_alone, mut inward_alone) = sas(&plans, now);
+
+        // Out: the same bytes in the same order, or the same error.
+        let mut wire: Vec<Vec<u8>> = Vec::new();
+        let mut batch = SealBatch::new();
+        for part in traffic.chunks(size) {
+            let mut expected = Vec::new();
+            for (number, (who, len, _)) in part.iter().enumerate() {
+                let who = who.index(plans.len());
+                let buf = PacketBuf::from_slice(HEADROOM, &vec![0x77; *len], TAILROOM);
+                let mut alone = buf.clone();
+                let sealed = out_alone[who].seal(&mut alone, 17);
+                match batch.push(&mut out[who], buf, 17, number) {
+                    Ok(()) => {
+                        prop_assert_eq!(sealed, Ok(()));
+                        expected.push((alone.as_slice().to_vec(), number));
+                    }
+                    Err((error, buf, tag)) => {
+                        prop_assert_eq!(sealed, Err(error));
+                        prop_assert_eq!((buf.as_slice(), tag), (alone.as_slice(), number));
+                    }
+                }
+            }
+            prop_assert_eq!(batch.len(), expected.len());
+            let sealed: Vec<_> = batch
+                .seal(kernel)
+                .map(|(buf, tag)| (buf.as_slice().to_vec(), tag))
+                .collect();
+            prop_assert!(sealed == expected);
+            prop_assert!(batch.is_empty());
+            wire.extend(sealed.into_iter().map(|(packet, _)| packet));
+        }
+        for (batched, alone) in out.iter().zip(&out_alone) {
+            prop_assert_eq!(batched.stats(), alone.stats());
+            prop_assert_eq!(batched.sequence(), alone.sequence());
+        }
+
+        // In: what the network made of it.
+        let mut arriving: Vec<Vec<u8>> = Vec::new();
+        for (mut packet, (.., fate)) in wire.into_iter().zip(&traffic) {
+            match fate {
+                Fate::Arrives => {}
+                Fate::Twice => arriving.push(packet.clone()),
+                Fate::Altered(at, bit) => {
+                    let at = at % packet.len();
+                    packet[at] ^= 1 << bit;
+                }
+                Fate::Cut => packet.truncate(packet.len() - 4),
+                Fate::Lost => continue,
+                Fate::Late(behind) => {
+                    let at = arriving.len().saturating_sub(*behind);
+                    arriving.insert(at, packet);
+                    continue;
+                }
+            }
+            arriving.push(packet);
+        }
+        for part in arriving.chunks_mut(size) {
+            let copies = part.to_vec();
+            let mut received: Vec<_> = part.iter_mut().map(|packet| Received::new(packet)).collect();
+            for packet in &mut received {
+                if let Some(sa) = inward.get(spi_of(packet.packet()).unwrap_or(99) as usize) {
+                    packet.expect(sa);
+                }
+            }
+            authenticate(kernel, &mut received);
+            for (mut packet, mut copy) in received.into_iter().zip(copies) {
+                let who = spi_of(&copy).unwrap_or(99) as usize;
+                let Some(sa) = inward.get_mut(who) else { continue };
+                let alone = inward_alone[who].open(&mut copy);
+                prop_assert_eq!(packet.open(sa), alone);
+                prop_assert_eq!(packet.packet(), &copy);
+                prop_assert_eq!(sa.suite(), inward_alone[who].suite());
+            }
+        }
+        for (batched, alone) in inward.iter().zip(&inward_alone) {
+            prop_assert_eq!(batched.stats(), alone.stats());
+            prop_assert_eq!(batched.sequence(), alone.sequence());
+        }
+    }
+}
+
+fn cbc(mac: EspMac) -> Plan {
+    Plan {
+        suite: EspSuite::new(EspCipher::AesCbc256, Some(mac)).unwrap(),
+        extended: false,
+        after: 0,
+        bytes: None,
+    }
+}
+
+/// So many packets of the first SA, of the lengths of real traffic.
+fn sealed(kernel: Kernel, out: &mut [OutboundSa], count: usize) -> Vec<Vec<u8>> {
+    let mut batch = SealBatch::default();
+    for number in 0..count {
+        let buf = PacketBuf::from_slice(HEADROOM, &vec![number as u8; 20 * number], TAILROOM);
+        batch.push(&mut out[0], buf, 17, ()).unwrap();
+    }
+    let sealed = batch.seal(kernel);
+    sealed.map(|(buf, ())| buf.as_slice().to_vec()).collect()
+}
+
+fn open_all(
+    kernel: Kernel,
+    sa: &mut InboundSa,
+    packets: &mut [Vec<u8>],
+) -> Vec<Result<Opened, OpenError>> {
+    let mut received: Vec<_> = packets
+        .iter_mut()
+        .map(|packet| Received::new(packet))
+        .collect();
+    received.iter_mut().for_each(|packet| packet.expect(sa));
+    authenticate(kernel, &mut received);
+    received.iter_mut().map(|packet| packet.open(sa)).collect()
+}
+
+#[test]
+fn of_two_copies_in_one_batch_the_first_passes() {
+    for kernel in Kernel::all() {
+        for mac in [EspMac::HmacSha1_96, EspMac::HmacSha2_256_128] {
+            let (mut out, mut inward) = sas(&[cbc(mac)], start());
+            let once = sealed(kernel, &mut out, 20);
+            let mut twice: Vec<_> = once.iter().chain(&once).cloned().collect();
+            let opened = open_all(kernel, &mut inward[0], &mut twice);
+            for (number, (first, second)) in opened[..20].iter().zip(&opened[20..]).enumerate() {
+                let sequence = number as u64 + 1;
+                assert_eq!(first.as_ref().unwrap().sequence, sequence);
+                assert_eq!(*second, Err(OpenError::Replayed { sequence }));
+            }
+            // The copies were not decrypted.
+            assert_eq!(twice[20..], once);
+            let stats = inward[0].stats();
+            assert_eq!((stats.packets, stats.replayed, stats.bad_icv), (20, 20, 0));
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_jumps_ahead_makes_the_rest_of_its_batch_too_old() {
+    for kernel in Kernel::all() {
+        let plan = cbc(EspMac::HmacSha1_96);
+        let (mut out, mut inward) = sas(&[plan], start());
+        let mut packets = sealed(kernel, &mut out, 12);
+        let ahead = Plan {
+            after: 2 * ReplayWindow::SIZE,
+            ..plan
+        };
+        packets.insert(
+            2,
+            sealed(kernel, &mut sas(&[ahead], start()).0, 1).remove(0),
+        );
+        let opened = open_all(kernel, &mut inward[0], &mut packets);
+        assert!(opened[..3].iter().all(Result::is_ok));
+        for (sequence, opened) in (3..).zip(&opened[3..]) {
+            assert_eq!(*opened, Err(OpenError::TooOld { sequence }));
+        }
+    }
+}
+
+#[test]
+fn the_cut_of_icvs_is_learnt_inside_a_batch() {
+    for kernel in Kernel::all() {
+        let plan = cbc(EspMac::HmacSha2_256_96);
+        let (mut out, mut inward) = sas(&[plan], start());
+        let mut packets = sealed(kernel, &mut out, 16);
+        assert!(
+            open_all(kernel, &mut inward[0], &mut packets)
+                .iter()
+                .all(Result::is_ok)
+        );
+        assert_eq!(inward[0].suite(), plan.suite);
+        // One of 128 bits ends it, and what is cut behind it in the same batch is refused.
+        let mut mixed = sealed(kernel, &mut out, 16);
+        out[0].follow(plan.suite.negotiated());
+        mixed.splice(8..8, sealed(kernel, &mut out, 1));
+        let opened = open_all(kernel, &mut inward[0], &mut mixed);
+        assert!(opened[..9].iter().all(Result::is_ok));
+        assert!(opened[9..].iter().all(Result::is_err));
+        assert_eq!(inward[0].suite(), plan.suite.negotiated());
+    }
+}
+
+#[test]
+fn a_refused_packet_comes_back_as_it_was() {
+    let (mut out, _) = sas(&[cbc(EspMac::HmacSha1_96)], start());
+    let mut batch = SealBatch::new();
+    let buf = PacketBuf::from_slice(0, b"no room", 0);
+    let (error, buf, tag) = batch.push(&mut out[0], buf, 17, "tag").unwrap_err();
+    assert!(matches!(error, SealError::NoRoom(_)));
+    assert_eq!((buf.as_slice(), tag), (&b"no room"[..], "tag"));
+    assert!(batch.is_empty());
+    assert_eq!(
+        out[0].stats(),
+        SaStats {
+            refused: 1,
+            ..SaStats::default()
+        }
+    );
+}
+
+#[test]
+fn what_is_not_taken_of_a_batch_is_gone() {
+    let (mut out, _) = sas(&[cbc(EspMac::HmacSha1_96)], start());
+    let mut batch = SealBatch::new();
+    for _ in 0..5 {
+        let buf = PacketBuf::from_slice(HEADROOM, b"payload", TAILROOM);
+        batch.push(&mut out[0], buf, 17, ()).unwrap();
+    }
+    assert!(batch.seal(Kernel::best()).next().is_some());
+    assert!(batch.is_empty());
+}
