@@ -53,7 +53,13 @@ pub struct Scene {
 impl Scene {
     /// Dials the victims and waits for their traffic.
     pub fn new(seed: u64) -> Self {
+        Self::with(seed, |_| {})
+    }
+
+    /// The same with another configuration of the server.
+    pub fn with(seed: u64, change: impl FnOnce(&mut adit_server::Config)) -> Self {
         let mut config = setup::world(seed, 5);
+        change(&mut config.server);
         config.server.ike = World::changed(&config.server.ike, |ike| {
             ike.force_encapsulation = false;
         });

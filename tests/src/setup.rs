@@ -58,8 +58,18 @@ pub fn server() -> adit_server::Config {
         path_mtu: 1500,
         link_mtu: None,
         native_esp: true,
+        plain: None,
         limits: adit_server::Limits::default(),
     }
+}
+
+/// L2TP without IPsec from these ranges.
+pub fn plain(from: &[&str]) -> Option<adit_server::PlainConfig> {
+    let from = from.iter().map(|range| range.parse().expect("a net"));
+    Some(adit_server::PlainConfig {
+        from: from.collect(),
+        l2tp: Arc::default(),
+    })
 }
 
 /// A client that offers one proposal and logs in as `user` with the password `"pw-" + user`.

@@ -30,7 +30,8 @@ fn world(seed: u64, sha2_only: bool, minutes: u32) -> WorldConfig {
 }
 
 fn suite(world: &World) -> String {
-    world.server.sessions(world.now())[0].esp.clone()
+    let info = &world.server.sessions(world.now())[0];
+    info.esp.clone().unwrap()
 }
 
 /// Pings once a second, and asserts that every ping comes back.

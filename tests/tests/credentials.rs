@@ -193,7 +193,10 @@ fn certificates_let_in_beside_keys() {
     let id = dial(&mut world, 5, "everybody");
     assert!(is_up(&mut world, id), "{:?}", world.state(id));
     let sessions = world.server.sessions(world.now());
-    let mut methods: Vec<_> = sessions.iter().map(|it| it.ike.auth.as_str()).collect();
+    let mut methods: Vec<_> = sessions
+        .iter()
+        .map(|it| it.ike.as_ref().unwrap().auth.as_str())
+        .collect();
     methods.sort_unstable();
     assert_eq!(methods, ["ecdsa-256", "psk"]);
 }

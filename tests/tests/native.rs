@@ -90,7 +90,13 @@ fn gcm_uses_all_eight_bytes() {
         let id = world.dial(client, setup::address(0), None, false);
         assert!(world.run_until_echoes(&[id], MINUTE));
         let mtu = world.server.sessions(world.now())[0].mtu;
-        assert!(world.server.sessions(world.now())[0].esp.contains("GCM"));
+        assert!(
+            world.server.sessions(world.now())[0]
+                .esp
+                .as_ref()
+                .unwrap()
+                .contains("GCM")
+        );
         mtu
     };
     assert_eq!(mtu_of(unforced(62)), mtu_of(setup::world(62, 1)) + 8);

@@ -88,12 +88,13 @@ fn connects(profile: &Profile, choice: Choice, legacy: bool) {
         let [info] = sessions.as_slice() else {
             panic!("one session: {sessions:?}");
         };
+        let (ike, esp) = info.ike.as_ref().zip(info.esp.as_ref()).expect("IPsec");
         let found = [
             info.client.as_str(),
-            &info.ike.encryption,
-            &info.ike.hash,
-            &info.ike.group,
-            &info.esp,
+            &ike.encryption,
+            &ike.hash,
+            &ike.group,
+            esp,
         ];
         assert_eq!(found, choice, "{} {way:?}", profile.name);
         assert_eq!(info.encapsulation, "udp");

@@ -57,7 +57,7 @@ fn both_families_over_ipv4() {
     assert_eq!(info.user.as_deref(), Some("user0"));
     assert_eq!(info.client, "adit");
     assert_eq!(info.encapsulation, "udp");
-    assert_eq!(info.ike.group, "ECP-256");
+    assert_eq!(info.ike.as_ref().expect("IPsec").group, "ECP-256");
     assert_eq!(info.peer.port(), 4500);
 }
 

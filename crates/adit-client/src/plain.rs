@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::time::Instant;
 
 use adit_crypto::Rng;
+use adit_link::mtu::PlainEncapsulation;
+use adit_wire::PacketBuf;
 use adit_wire::ip::Family;
-use adit_wire::{PacketBuf, udp};
 
 use crate::call::{Call, Told};
 use crate::config::Config;
@@ -33,13 +34,12 @@ impl PlainClient {
             events: VecDeque::new(),
             down: false,
         };
-        let ip_header = match outer {
-            Family::V4 => 20,
-            Family::V6 => 40,
+        let encapsulation = PlainEncapsulation {
+            outer,
+            ppp_header: adit_ppp::HEADER_LEN,
+            l2tp_header: config.l2tp_header(),
         };
-        let headers = ip_header + udp::HEADER_LEN + config.l2tp_header() + adit_ppp::HEADER_LEN;
-        // cast: a few dozen bytes
-        let link_mtu = config.path_mtu.saturating_sub(headers as u16);
+        let link_mtu = encapsulation.link_mtu(config.path_mtu);
         client.call.start(link_mtu, now, &mut client.rng);
         client.drive(now);
         client
@@ -75,6 +75,11 @@ impl PlainClient {
     /// When [`handle_timeout`](Self::handle_timeout) has to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.call.poll_timeout().filter(|_| !self.down)
+    }
+
+    /// The server's numbers of the tunnel and the session.
+    pub fn l2tp_ids(&self) -> Option<(u16, u16)> {
+        self.call.l2tp_ids()
     }
 
     /// The next datagram to send to the server's port 1701.

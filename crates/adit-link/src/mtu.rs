@@ -25,6 +25,34 @@ pub struct Encapsulation {
     pub l2tp_header: usize,
 }
 
+/// The same for L2TP without IPsec: outer IP, UDP, L2TP, PPP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainEncapsulation {
+    /// Family of the outer packet.
+    pub outer: Family,
+    /// Length of the PPP header.
+    pub ppp_header: usize,
+    /// Length of the L2TP data header.
+    pub l2tp_header: usize,
+}
+
+impl PlainEncapsulation {
+    /// The largest inner IP packet whose outer packet is at most `path_mtu` bytes long, 0 if there
+    /// is none.
+    pub fn link_mtu(self, path_mtu: u16) -> u16 {
+        let headers = self.outer_len(0);
+        let inner = usize::from(path_mtu).saturating_sub(headers);
+        u16::try_from(inner).unwrap_or(u16::MAX)
+    }
+
+    /// Length of the outer packet around an inner IP packet of `inner` bytes.
+    pub fn outer_len(self, inner: usize) -> usize {
+        let headers =
+            self.outer.header_len() + udp::HEADER_LEN + self.l2tp_header + self.ppp_header;
+        headers.saturating_add(inner)
+    }
+}
+
 /// A link MTU on which IPv6 can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv6LinkMtu {

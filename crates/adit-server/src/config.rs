@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use adit_link::domain::Domain;
 use adit_link::nd::Preference;
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::Keyring;
 
@@ -32,8 +32,19 @@ pub struct Config {
     /// Whether ESP may travel as IP protocol 50, without UDP. If not, a client that wants it so is
     /// refused.
     pub native_esp: bool,
+    /// Whether and for whom L2TP is taken without IPsec.
+    pub plain: Option<PlainConfig>,
     /// Bounds on what peers can make the server hold.
     pub limits: Limits,
+}
+
+/// L2TP without IPsec (RFC 2661 8.1), for access concentrators on trusted wires.
+#[derive(Clone, Debug)]
+pub struct PlainConfig {
+    /// Whose datagrams are taken; those of everybody else vanish.
+    pub from: Vec<IpNet>,
+    /// Timers, limits and secret of their control connections.
+    pub l2tp: Arc<adit_l2tp::Config>,
 }
 
 /// IPv4 for the clients.
@@ -85,7 +96,8 @@ pub struct Delegate {
 /// How much peers can make the server hold. What goes past a limit is refused and counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Phase 1 exchanges that are not authenticated yet; the oldest is dropped for a new one.
+    /// Phase 1 exchanges that are not authenticated yet; the oldest is dropped for a new one. As
+    /// many tunnels without IPsec may be half open.
     pub half_open: usize,
     /// The same from one source network: a /24 of IPv4, a /48 of IPv6. More are refused, so that
     /// one network cannot push out the exchanges of others.
@@ -98,6 +110,8 @@ pub struct Limits {
     pub sas_per_peer: usize,
     /// L2TP tunnels of one peer.
     pub tunnels_per_peer: usize,
+    /// Peers that come without IPsec, each an address and port.
+    pub plain_peers: usize,
     /// PPP sessions in total.
     pub sessions: usize,
     /// Devices that get the addresses again that they had last; the longest unused is forgotten for
@@ -114,6 +128,7 @@ impl Default for Limits {
             peers: 20_000,
             sas_per_peer: 8,
             tunnels_per_peer: 4,
+            plain_peers: 1_000,
             sessions: 20_000,
             leases: 100_000,
         }

@@ -16,20 +16,20 @@ pub struct SessionInfo {
     pub user: Option<String>,
     /// The user's group, if the user has one.
     pub group: Option<String>,
-    /// What the handshake looks like: "windows", "apple", "linux", ...
+    /// What the handshake looks like: "windows", "apple", "linux", ...; "lac" without IPsec.
     pub client: String,
     /// The peer's outer address and port.
     pub peer: SocketAddr,
     /// The server's outer address and port.
     pub local: SocketAddr,
-    /// "udp" (ESP in UDP) or "esp" (protocol 50).
+    /// "udp" (ESP in UDP), "esp" (protocol 50) or "none" (L2TP without IPsec).
     pub encapsulation: &'static str,
     /// Who is behind a NAT: "none", "client", "server" or "both".
     pub nat: &'static str,
-    /// What protects IKE.
-    pub ike: IkeInfo,
-    /// What protects the packets, such as "AES-CBC-256/HMAC-SHA1-96".
-    pub esp: String,
+    /// What protects IKE; `None` without IPsec.
+    pub ike: Option<IkeInfo>,
+    /// What protects the packets, such as "AES-CBC-256/HMAC-SHA1-96"; `None` without IPsec.
+    pub esp: Option<String>,
     /// The client's IPv4 address.
     pub ipv4: Option<Ipv4Addr>,
     /// The prefixes that are routed to the client.

@@ -78,6 +78,14 @@ counters! {
     esp_native_blocked,
     /// Times a peer's address or port moved after an authentic packet.
     endpoint_moved,
+    /// Datagrams without IPsec from where none are taken.
+    plain_foreign,
+    /// Tunnels without IPsec that were established.
+    plain_established,
+    /// Peers without IPsec that were refused because a limit is reached.
+    plain_refused,
+    /// Half-open tunnels without IPsec that were dropped for newer ones.
+    plain_half_open_dropped,
     /// L2TP messages that could not be decoded.
     l2tp_malformed,
     /// L2TP messages for a tunnel or session that is not there, or is another peer's.
@@ -149,6 +157,8 @@ pub struct Gauges {
     pub ike_sas: usize,
     /// Authenticated peers.
     pub peers: usize,
+    /// Peers that came without IPsec.
+    pub plain_peers: usize,
     /// ESP SAs, both directions.
     pub esp_sas: usize,
     /// L2TP tunnels.

@@ -13,6 +13,8 @@ pub enum Channel {
     /// IP protocol 50 (RFC 4303): ESP packets as they are, from SPI to ICV. There are no ports, so
     /// both are 0.
     Esp,
+    /// UDP port 1701 (RFC 2661 8.1): L2TP messages as they are, without IPsec.
+    L2tp,
 }
 
 /// A channel with the two addresses of a datagram, seen from here.

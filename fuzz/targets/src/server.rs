@@ -17,6 +17,9 @@ const SOURCE: u8 = 3;
 const NAT_T: u8 = 4;
 /// and this one lets some time pass first.
 const PAUSE: u8 = 8;
+/// With this bit it is L2TP without IPsec, which is taken from the neighbour and over IPv6; [`OWN`]
+/// puts the numbers of the session into it.
+const PLAIN: u8 = 32;
 
 /// A message of [`server_inside`]: the two low bits choose between an L2TP message, a PPP frame
 /// and an IP packet; [`PAUSE`] as above;
@@ -40,20 +43,48 @@ pub fn server_outside(data: &[u8]) {
         if how & PAUSE != 0 {
             world.run_for(Duration::from_millis(700));
         }
-        world.inject(datagram(*how, payload));
+        let datagram = outsider(&world, id, *how, payload);
+        world.inject(datagram);
     }
     assert_alive(&mut world, id, "the session");
 }
 
 fn outside() -> (World, ClientId) {
-    let mut world = World::new(setup::world(1, 2));
+    let mut config = setup::world(1, 2);
+    config.server.plain = setup::plain(&["192.0.2.0/24", "2001:db8:eeee::/48"]);
+    let mut world = World::new(config);
     let id = world.dial(setup::client("user0"), setup::address(0), None, false);
     assert!(world.run_until_echoes(&[id], Duration::from_secs(60)));
     (world, id)
 }
 
+fn outsider(world: &World, id: ClientId, how: u8, payload: &[u8]) -> Datagram {
+    let mut datagram = datagram(how, payload);
+    if how & (PLAIN | OWN) == PLAIN | OWN {
+        put_ids(world, id, &mut datagram.payload);
+    }
+    datagram
+}
+
+/// The numbers of a client's tunnel and session, into an L2TP message.
+fn put_ids(world: &World, id: ClientId, message: &mut [u8]) {
+    if let Some((tunnel, session)) = world.l2tp_ids(id)
+        && let Some(ids) = message.get_mut(4..8)
+    {
+        ids[..2].copy_from_slice(&tunnel.to_be_bytes());
+        // Zero is the tunnel itself.
+        if ids[2..] != [0, 0] {
+            ids[2..].copy_from_slice(&session.to_be_bytes());
+        }
+    }
+}
+
 fn datagram(how: u8, payload: &[u8]) -> Datagram {
-    let port = if how & NAT_T == 0 { 500 } else { 4500 };
+    let port = match (how & PLAIN, how & NAT_T) {
+        (0, 0) => 500,
+        (0, _) => 4500,
+        _ => 1701,
+    };
     let from: IpAddr = match how & SOURCE {
         0 => STRANGER.into(),
         1 => setup::address(0),
@@ -100,15 +131,8 @@ fn attack(world: &mut World, hostile: ClientId, message: &[u8]) {
     let mut message = message.to_vec();
     match how & KIND {
         0 => {
-            if how & OWN != 0
-                && let Some((tunnel, session)) = world.l2tp_ids(hostile)
-                && let Some(ids) = message.get_mut(4..8)
-            {
-                ids[..2].copy_from_slice(&tunnel.to_be_bytes());
-                // Zero is the tunnel itself.
-                if ids[2..] != [0, 0] {
-                    ids[2..].copy_from_slice(&session.to_be_bytes());
-                }
+            if how & OWN != 0 {
+                put_ids(world, hostile, &mut message);
             }
             world.send_l2tp(hostile, &message);
         }

@@ -1,5 +1,6 @@
 //! The world: server, clients, network, host and clock.
 
+mod caller;
 mod dialled;
 mod probe;
 mod run;
@@ -10,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adit_client::Client;
+use adit_client::{Client, PlainClient};
 use adit_crypto::Rng;
 use adit_ppp::{Credential, RejectReason, Secret};
 use adit_server::{Device, Grant, Lease, Server};
@@ -20,6 +21,8 @@ use adit_wire::{Channel, PacketBuf, Path};
 use crate::host;
 use crate::nat::Nat;
 use crate::network::{Datagram, Link, Network};
+
+use caller::Caller;
 
 pub use dialled::Dialled;
 pub use run::is_server;
@@ -56,7 +59,7 @@ pub struct WorldConfig {
 }
 
 struct End {
-    client: Client,
+    client: Caller,
     config: adit_client::Config,
     address: IpAddr,
     nat: Option<Nat>,
@@ -178,11 +181,36 @@ impl World {
         config.nat_t_local = SocketAddr::new(address, 4500);
         let id = ClientId(self.clients.len());
         let nat64 = nat.as_ref().is_some_and(Nat::translates);
-        let client = self.new_client(&config, address, nat64);
+        let client = Caller::Ipsec(Box::new(self.new_client(&config, address, nat64)));
         let public = nat.clone().map_or(address, |mut nat| {
             nat.outward(SocketAddr::new(address, 500)).ip()
         });
         self.by_address.entry(public).or_default().push(id);
+        self.add_end(client, config, address, nat, redial)
+    }
+
+    /// Adds a client without IPsec that dials from this address and port.
+    pub fn dial_plain(
+        &mut self,
+        config: adit_client::Config,
+        from: SocketAddr,
+        redial: bool,
+    ) -> ClientId {
+        let id = ClientId(self.clients.len());
+        let client = self.new_plain(&config, from);
+        self.by_address.entry(from.ip()).or_default().push(id);
+        self.add_end(client, config, from.ip(), None, redial)
+    }
+
+    fn add_end(
+        &mut self,
+        client: Caller,
+        config: adit_client::Config,
+        address: IpAddr,
+        nat: Option<Nat>,
+        redial: bool,
+    ) -> ClientId {
+        let id = ClientId(self.clients.len());
         self.clients.push(End {
             client,
             config,
@@ -219,6 +247,21 @@ impl World {
         Client::new(config.clone(), path, self.rng.array(), self.now)
     }
 
+    fn new_plain(&mut self, config: &adit_client::Config, from: SocketAddr) -> Caller {
+        let family = Family::of(from.ip());
+        let server = match family {
+            Family::V4 => Self::SERVER_V4.into(),
+            Family::V6 => Self::SERVER_V6.into(),
+        };
+        let path = Path {
+            channel: Channel::L2tp,
+            local: from,
+            remote: SocketAddr::new(server, 1701),
+        };
+        let client = PlainClient::new(config, family, self.rng.array(), self.now);
+        Caller::Plain(Box::new(client), path)
+    }
+
     /// What a client has come to.
     pub fn state(&self, id: ClientId) -> &Dialled {
         &self.clients[id.0].state
@@ -240,7 +283,10 @@ impl World {
         } = &self.clients[id.0];
         let (config, address) = (config.clone(), *address);
         let nat64 = nat.as_ref().is_some_and(Nat::translates);
-        let client = self.new_client(&config, address, nat64);
+        let client = match self.clients[id.0].client.plain_from() {
+            Some(from) => self.new_plain(&config, from),
+            None => Caller::Ipsec(Box::new(self.new_client(&config, address, nat64))),
+        };
         let end = &mut self.clients[id.0];
         end.client = client;
         end.alive = true;
@@ -310,25 +356,28 @@ impl World {
 
     /// Sends any bytes from a client as an L2TP message inside its SA.
     pub fn send_l2tp(&mut self, id: ClientId, message: &[u8]) {
-        self.clients[id.0].client.inject_l2tp(message);
+        self.clients[id.0].client.ipsec().inject_l2tp(message);
         self.drain_client(id);
     }
 
     /// Sends any bytes from a client as the payload of ESP.
     pub fn send_esp(&mut self, id: ClientId, payload: &[u8], next_header: u8) {
-        self.clients[id.0].client.inject_esp(payload, next_header);
+        self.clients[id.0]
+            .client
+            .ipsec()
+            .inject_esp(payload, next_header);
         self.drain_client(id);
     }
 
     /// Sends any bytes from a client as a PPP frame of its session.
     pub fn send_frame(&mut self, id: ClientId, frame: &[u8]) {
-        self.clients[id.0].client.inject_frame(frame);
+        self.clients[id.0].client.ipsec().inject_frame(frame);
         self.drain_client(id);
     }
 
     /// Changes the IKE policy of a client that is connected.
     pub fn set_ike_policy(&mut self, id: ClientId, ike: Arc<adit_ike::Config>) {
-        self.clients[id.0].client.set_ike_policy(ike);
+        self.clients[id.0].client.ipsec().set_ike_policy(ike);
     }
 
     /// Puts any datagram on the wire, as an attacker would.

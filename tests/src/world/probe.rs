@@ -95,6 +95,7 @@ impl World {
             .map(|(path, payload)| match path.channel {
                 Channel::Ike => (Door::Ike, payload),
                 Channel::NatT => (Door::NatT, payload),
+                Channel::L2tp => (Door::L2tp, payload),
                 Channel::Esp => panic!("a probe takes no native ESP"),
             })
             .collect()
@@ -106,7 +107,7 @@ fn path(ends: &Ends, door: Door) -> Path {
     let (channel, from) = match door {
         Door::Ike => (Channel::Ike, ends.local),
         Door::NatT => (Channel::NatT, ends.nat_t),
-        Door::L2tp => panic!("the server takes no L2TP in the clear"),
+        Door::L2tp => (Channel::L2tp, ends.local),
     };
     Path {
         channel,

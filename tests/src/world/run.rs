@@ -286,7 +286,8 @@ impl World {
             if let Some(transmit) = end.client.poll_transmit() {
                 self.send_from_client(id, transmit.path, transmit.payload);
             } else if let Some(job) = end.client.poll_job() {
-                end.client.handle_job(job.run(Self::UNIX), self.now);
+                let now = self.now;
+                end.client.ipsec().handle_job(job.run(Self::UNIX), now);
             } else if let Some(event) = end.client.poll_event() {
                 end.state.note(event);
                 if end.state.down.is_some() && end.redial {
@@ -326,6 +327,7 @@ fn channel_of(server: SocketAddr) -> Option<Channel> {
         500 => Some(Channel::Ike),
         4500 => Some(Channel::NatT),
         0 => Some(Channel::Esp),
+        1701 => Some(Channel::L2tp),
         _ => None,
     }
 }

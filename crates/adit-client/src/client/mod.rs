@@ -171,6 +171,8 @@ impl Client {
                 None
             }
             (Channel::NatT, None) | (Channel::Esp, _) => self.handle_esp(datagram, now),
+            // That is a `PlainClient`'s.
+            (Channel::L2tp, _) => None,
         };
         self.drive(now);
         ip

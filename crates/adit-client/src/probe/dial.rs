@@ -108,6 +108,6 @@ pub(super) fn door(path: Path) -> Option<Door> {
     match path.channel {
         Channel::Ike => Some(Door::Ike),
         Channel::NatT => Some(Door::NatT),
-        Channel::Esp => None,
+        Channel::Esp | Channel::L2tp => None,
     }
 }

@@ -1,12 +1,11 @@
-//! Phase 1 exchanges that are not authenticated yet: bounded in total and per source network, the
-//! oldest first to go.
+//! What strangers have begun and not ended: phase 1 exchanges that are not authenticated yet, and
+//! tunnels without IPsec that are not established. Bounded in total and per source network, the oldest
+//! first to go.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use hashbrown::{HashMap, HashSet};
-
-use super::ike::IkeKey;
 
 /// What counts as one source: a /24 of IPv4, a /48 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,16 +21,26 @@ impl Network {
     }
 }
 
-/// The half-open exchanges, by the serial of their IKE SA.
-#[derive(Debug, Default)]
-pub(super) struct HalfOpen {
-    by_age: BTreeMap<u64, (IkeKey, Network)>,
+/// Half-open exchanges or tunnels with their keys, by a serial number.
+#[derive(Debug)]
+pub(super) struct HalfOpen<K> {
+    by_age: BTreeMap<u64, (K, Network)>,
     per_network: HashMap<Network, usize>,
     /// Those that we started ourselves, to known peers: no stranger pushes them out.
     ours: HashSet<u64>,
 }
 
-impl HalfOpen {
+impl<K> Default for HalfOpen<K> {
+    fn default() -> Self {
+        Self {
+            by_age: BTreeMap::new(),
+            per_network: HashMap::new(),
+            ours: HashSet::new(),
+        }
+    }
+}
+
+impl<K: Copy> HalfOpen<K> {
     /// How many strangers have started.
     pub(super) fn len(&self) -> usize {
         self.by_age.len()
@@ -48,7 +57,7 @@ impl HalfOpen {
         count.copied().unwrap_or_default()
     }
 
-    pub(super) fn insert(&mut self, serial: u64, key: IkeKey, source: IpAddr) {
+    pub(super) fn insert(&mut self, serial: u64, key: K, source: IpAddr) {
         let network = Network::of(source);
         self.by_age.insert(serial, (key, network));
         *self.per_network.entry(network).or_default() += 1;
@@ -70,7 +79,7 @@ impl HalfOpen {
         }
     }
 
-    pub(super) fn oldest(&self) -> Option<IkeKey> {
+    pub(super) fn oldest(&self) -> Option<K> {
         self.by_age.first_key_value().map(|(_, (key, _))| *key)
     }
 }
@@ -87,12 +96,12 @@ mod tests {
         let v6: IpAddr = "2001:db8:1:2::3".parse().unwrap();
         let v6_near: IpAddr = "2001:db8:1:ffff::4".parse().unwrap();
         for (serial, address) in (1..).zip([near[0], near[1], far, v6]) {
-            half_open.insert(serial, IkeKey(serial as usize), address);
+            half_open.insert(serial, serial, address);
         }
         assert_eq!(half_open.count_near(near[0]), 2);
         assert_eq!(half_open.count_near(far), 1);
         assert_eq!(half_open.count_near(v6_near), 1);
-        assert_eq!(half_open.oldest(), Some(IkeKey(1)));
+        assert_eq!(half_open.oldest(), Some(1));
         half_open.insert_ours(5);
         assert_eq!((half_open.len(), half_open.total()), (4, 5));
         for serial in 1..=5 {

@@ -13,6 +13,7 @@ mod link;
 mod memory;
 mod native;
 mod peer;
+mod plain;
 mod pools;
 mod refusal;
 mod rekey;
@@ -47,6 +48,7 @@ use half_open::HalfOpen;
 use ike::{IkeEntry, IkeKey};
 use native::Blocked;
 use peer::{Peer, PeerKey};
+use plain::PlainPeers;
 use pools::Pools;
 use session::Session;
 use shutdown::Stopping;
@@ -118,7 +120,7 @@ pub struct Server {
     by_started: HashMap<[u8; 8], IkeKey>,
     /// By the peer's cookie and address, for repeated first messages.
     by_first: HashMap<([u8; 8], SocketAddr), IkeKey>,
-    half_open: HalfOpen,
+    half_open: HalfOpen<IkeKey>,
     /// The phase 1 policy with ESP in UDP for all, and where it is needed.
     forced_ike: Arc<adit_ike::Config>,
     blocked: Blocked,
@@ -127,6 +129,7 @@ pub struct Server {
     peers: Slab<Peer>,
     by_identity: HashMap<(String, SocketAddr), PeerKey>,
     groups: HashMap<GroupKey, GroupState>,
+    plain: PlainPeers,
     tunnels: HashMap<u16, TunnelState>,
     sessions: HashMap<SessionKey, Session>,
     by_id: HashMap<SessionId, SessionKey>,
@@ -171,6 +174,7 @@ impl Server {
             peers: Slab::new(),
             by_identity: HashMap::new(),
             groups: HashMap::new(),
+            plain: PlainPeers::default(),
             tunnels: HashMap::new(),
             sessions: HashMap::new(),
             by_id: HashMap::new(),
@@ -199,6 +203,7 @@ impl Server {
     ) -> Option<Range<usize>> {
         match path.channel {
             Channel::Esp => return self.handle_esp(path, datagram, now),
+            Channel::L2tp => return self.handle_plain(path, datagram, now),
             Channel::Ike => self.handle_ike(path, datagram, now),
             Channel::NatT => {
                 if datagram == [0xff] {
@@ -250,6 +255,16 @@ impl Server {
         if let Some(spi) = learnt.first_on {
             tracing::debug!(spi = format_args!("{spi:08x}"), "peer uses its new SA");
         }
+        self.take_inbound(inbound, packet, now)
+    }
+
+    /// Gives what a packet held to whom it is for.
+    fn take_inbound(
+        &mut self,
+        inbound: Inbound,
+        packet: &[u8],
+        now: Instant,
+    ) -> Option<Range<usize>> {
         match inbound {
             Inbound::Ip(range) => return Some(range),
             Inbound::Link(session, range) => {
@@ -364,6 +379,7 @@ impl Server {
             half_open: self.half_open.total(),
             ike_sas: self.ikes.len() - self.half_open.total(),
             peers: self.peers.len(),
+            plain_peers: self.plain.len(),
             esp_sas: self.plane.sa_count(),
             tunnels: self.tunnels.len(),
             sessions: self.sessions.len(),

@@ -35,7 +35,18 @@ pub(super) struct Peer {
 pub(super) struct PeerInfo {
     pub(super) client: String,
     pub(super) nat: &'static str,
-    pub(super) ike: IkeInfo,
+    pub(super) ike: Option<IkeInfo>,
+}
+
+impl PeerInfo {
+    /// Of a peer without IPsec, who tells nothing of it.
+    fn of_plain() -> Self {
+        Self {
+            client: "lac".into(),
+            nat: "none",
+            ike: None,
+        }
+    }
 }
 
 fn auth(authentication: Authentication) -> &'static str {
@@ -70,18 +81,18 @@ impl Server {
                 (true, false) => "server",
                 (true, true) => "both",
             },
-            ike: IkeInfo {
+            ike: Some(IkeInfo {
                 encryption: phase1.proposal.cipher.to_string(),
                 hash: phase1.proposal.hash.to_string(),
                 group: phase1.proposal.group.to_string(),
                 auth: auth(phase1.authentication).into(),
-            },
+            }),
         };
         tracing::info!(
             peer = %path.remote,
             id = identity.0,
             client = info.client,
-            auth = info.ike.auth,
+            auth = auth(phase1.authentication),
             proposal = %phase1.proposal,
             nat = info.nat,
             "phase 1 established"
@@ -295,6 +306,19 @@ impl Server {
         }
         for group in other_state.groups {
             self.adopt_group(peer, group);
+        }
+    }
+
+    pub(super) fn peer_of_group(&self, group: GroupKey) -> Option<PeerKey> {
+        self.groups.get(&group).map(|state| state.peer)
+    }
+
+    /// What is known of the peer of a group.
+    pub(super) fn peer_info(&self, group: GroupKey) -> PeerInfo {
+        let peer = self.peer_of_group(group);
+        match peer.and_then(|peer| self.peers.get(peer.0)) {
+            Some(peer) => peer.info.clone(),
+            None => PeerInfo::of_plain(),
         }
     }
 

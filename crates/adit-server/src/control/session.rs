@@ -404,11 +404,7 @@ impl Server {
         let session = self.sessions.get(&key)?;
         let record = self.plane.session(key)?;
         let path = self.plane.path(record.group)?;
-        let peer = self
-            .peer_of_group(record.group)
-            .and_then(|peer| self.peers.get(peer.0))
-            .map(|peer| peer.info.clone())
-            .unwrap_or_default();
+        let peer = self.peer_info(record.group);
         let dns4 = self.config.ipv4.iter().flat_map(|ipv4| &ipv4.dns);
         let dns6 = self.config.ipv6.iter().flat_map(|ipv6| &ipv6.dns);
         Some(SessionInfo {
@@ -419,16 +415,13 @@ impl Server {
             peer: path.remote,
             local: path.local,
             encapsulation: match path.channel {
+                Channel::L2tp => "none",
                 Channel::Esp => "esp",
                 Channel::Ike | Channel::NatT => "udp",
             },
             nat: peer.nat,
             ike: peer.ike,
-            esp: self
-                .plane
-                .suite(record.group)
-                .map(|suite| suite.name())
-                .unwrap_or_default(),
+            esp: self.plane.suite(record.group).map(|suite| suite.name()),
             ipv4: record.addresses.ipv4,
             ipv6_prefixes: [record.addresses.ipv6, record.addresses.delegated]
                 .into_iter()

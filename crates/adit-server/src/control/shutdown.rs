@@ -64,6 +64,7 @@ impl Server {
             self.delete_group_sas(group, now);
             self.remove_group(group, "the server stops", now);
         }
+        self.drop_plain_peers("the server stops", now);
         let ikes: Vec<_> = self
             .ikes
             .iter()

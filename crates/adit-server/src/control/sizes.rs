@@ -3,14 +3,15 @@
 
 use std::time::Instant;
 
-use adit_link::mtu::{self, Encapsulation};
+use adit_link::mtu::{self, Encapsulation, PlainEncapsulation};
 use adit_wire::ip::Family;
 
 use super::Server;
 use crate::plane::{GroupKey, SessionKey};
 
 impl Server {
-    /// The largest inner packet that every SA of a group carries; `None` while there is no SA.
+    /// The largest inner packet that every SA of a group carries; `None` while there is no SA. For a
+    /// peer without IPsec, what its datagrams carry.
     /// `sequenced` sessions have a longer L2TP header.
     pub(super) fn group_link_mtu(&self, group: GroupKey, sequenced: bool) -> Option<u16> {
         let outer = Family::of(self.plane.path(group)?.remote.ip());
@@ -19,6 +20,14 @@ impl Server {
         } else {
             adit_l2tp::DATA_HEADER_LEN
         };
+        if self.plane.is_plain(group) {
+            let plain = PlainEncapsulation {
+                outer,
+                ppp_header: adit_ppp::HEADER_LEN,
+                l2tp_header,
+            };
+            return Some(self.bounded_mtu(plain.link_mtu(self.config.path_mtu)));
+        }
         let computed = self.plane.encapsulations(group).map(|(native, suite)| {
             Encapsulation {
                 outer,
@@ -29,9 +38,13 @@ impl Server {
             }
             .link_mtu(self.config.path_mtu)
         });
-        let computed = computed.min()?;
+        Some(self.bounded_mtu(computed.min()?))
+    }
+
+    /// What the operator fixed counts where it is less than what was computed.
+    fn bounded_mtu(&self, computed: u16) -> u16 {
         let fixed = self.config.link_mtu;
-        Some(fixed.map_or(computed, |fixed| fixed.min(computed)))
+        fixed.map_or(computed, |fixed| fixed.min(computed))
     }
 
     /// The SAs of a group changed: what its sessions may send follows at once, and so does what

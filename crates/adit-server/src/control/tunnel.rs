@@ -1,10 +1,11 @@
-//! L2TP tunnels: each belongs to the SA group that its SCCRQ came through.
+//! L2TP tunnels: each belongs to the SA group that its SCCRQ came through, or to the peer without
+//! IPsec that it came from.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_l2tp::{CallDisconnect, Tunnel};
 
-use super::peer::PeerKey;
 use super::{Server, TimerKey};
 use crate::plane::{GroupKey, SessionKey};
 
@@ -12,7 +13,7 @@ use crate::plane::{GroupKey, SessionKey};
 const TUNNEL_IDLE: Duration = Duration::from_secs(60);
 
 /// The message type of SCCRQ (RFC 2661 3.2).
-const SCCRQ: u16 = 1;
+pub(super) const SCCRQ: u16 = 1;
 
 pub(super) struct TunnelState {
     pub(super) tunnel: Tunnel,
@@ -78,8 +79,9 @@ impl Server {
         control: &adit_l2tp::Control<'_>,
         now: Instant,
     ) -> Option<u16> {
-        let assigned = control.assigned_tunnel_id(self.config.l2tp.secret.as_ref())?;
-        let tunnels = self.groups.get(&group)?.tunnels.clone();
+        let config = Arc::clone(self.l2tp_config(group));
+        let assigned = control.assigned_tunnel_id(config.secret.as_ref())?;
+        let tunnels = self.tunnels_of(group)?.to_vec();
         let known = tunnels.iter().copied().find(|id| {
             self.tunnels.get(id).is_some_and(|state| {
                 state.remote_port == remote_port && state.assigned == Some(assigned)
@@ -93,7 +95,11 @@ impl Server {
         }
         // A client that starts over from the same port has forgotten its old tunnel: the oldest
         // goes when there is no room. It is not told, since a StopCCN would reach the new one.
-        if tunnels.len() >= self.config.limits.tunnels_per_peer {
+        if self.plane.is_plain(group) {
+            if !self.has_room_for_plain(group, now) {
+                return None;
+            }
+        } else if tunnels.len() >= self.config.limits.tunnels_per_peer {
             self.plane.stats.tunnels_refused += 1;
             if let Some(oldest) = tunnels.first() {
                 self.drop_tunnel(*oldest, "the client opened another tunnel", now);
@@ -103,7 +109,7 @@ impl Server {
         self.tunnels.insert(
             id,
             TunnelState {
-                tunnel: Tunnel::accept(&self.config.l2tp, id, now),
+                tunnel: Tunnel::accept(&config, id, now),
                 group,
                 remote_port,
                 assigned: Some(assigned),
@@ -112,9 +118,29 @@ impl Server {
                 idle_since: now,
             },
         );
-        self.groups.get_mut(&group)?.tunnels.push(id);
-        self.group_used(group, now);
+        match self.groups.get_mut(&group) {
+            Some(state) => {
+                state.tunnels.push(id);
+                self.group_used(group, now);
+            }
+            None => self.plain_tunnel_begun(group, id, now),
+        }
         Some(id)
+    }
+
+    /// The tunnels of an SA group or of a peer without IPsec, oldest first.
+    fn tunnels_of(&self, group: GroupKey) -> Option<&[u16]> {
+        match self.groups.get(&group) {
+            Some(state) => Some(&state.tunnels),
+            None => self.plain.tunnels_of(group),
+        }
+    }
+
+    fn l2tp_config(&self, group: GroupKey) -> &Arc<adit_l2tp::Config> {
+        match &self.config.plain {
+            Some(plain) if self.plane.is_plain(group) => &plain.l2tp,
+            _ => &self.config.l2tp,
+        }
     }
 
     fn free_tunnel_id(&mut self) -> Option<u16> {
@@ -185,13 +211,11 @@ impl Server {
             Event::TunnelUp {
                 host_name, vendor, ..
             } => {
-                self.supersede(id, now);
-                tracing::debug!(
-                    tunnel = id,
-                    host_name,
-                    vendor = vendor.as_deref().unwrap_or("-"),
-                    "tunnel up"
-                );
+                let vendor = vendor.as_deref().unwrap_or("-");
+                if !self.plain_tunnel_up(id, &host_name, vendor) {
+                    self.supersede(id, now);
+                    tracing::debug!(tunnel = id, host_name, vendor, "tunnel up");
+                }
                 if let Some(state) = self.tunnels.get_mut(&id) {
                     state.host_name = host_name;
                 }
@@ -227,11 +251,10 @@ impl Server {
         };
         let (group, port) = (state.group, state.remote_port);
         let older: Vec<_> = self
-            .groups
-            .get(&group)
-            .map(|state| state.tunnels.clone())
+            .tunnels_of(group)
             .unwrap_or_default()
-            .into_iter()
+            .iter()
+            .copied()
             .take_while(|other| *other != id)
             .filter(|other| {
                 self.tunnels
@@ -262,10 +285,13 @@ impl Server {
         let Some(state) = self.tunnels.remove(&id) else {
             return;
         };
-        if let Some(group) = self.groups.get_mut(&state.group) {
-            group.tunnels.retain(|tunnel| *tunnel != id);
+        match self.groups.get_mut(&state.group) {
+            Some(group) => {
+                group.tunnels.retain(|tunnel| *tunnel != id);
+                self.group_used(state.group, now);
+            }
+            None => self.plain_tunnel_gone(state.group, id),
         }
-        self.group_used(state.group, now);
         self.stop_sooner(now);
     }
 
@@ -281,9 +307,5 @@ impl Server {
             state.tunnel.close_session(session, cause, now);
             self.drive_tunnel(id, now);
         }
-    }
-
-    pub(super) fn peer_of_group(&self, group: GroupKey) -> Option<PeerKey> {
-        self.groups.get(&group).map(|state| state.peer)
     }
 }

@@ -25,7 +25,7 @@ pub(crate) enum Inbound {
     Refused(SessionKey, Range<usize>),
     /// A PPP control frame.
     Ppp(SessionKey, Range<usize>),
-    /// An L2TP control message, from this port inside the SA.
+    /// An L2TP control message, from this port, inside the SA if there is one.
     L2tp {
         group: GroupKey,
         remote_port: u16,
@@ -62,6 +62,18 @@ impl Plane {
             .inner(group, packet, payload, now)
             .unwrap_or(Inbound::Dropped);
         (inbound, learnt)
+    }
+
+    /// Takes one datagram without IPsec of a peer that is known.
+    pub(crate) fn inbound_plain(
+        &mut self,
+        group: GroupKey,
+        remote_port: u16,
+        datagram: &mut [u8],
+        now: Instant,
+    ) -> Inbound {
+        self.message(group, remote_port, datagram, 0..datagram.len(), now)
+            .unwrap_or(Inbound::Dropped)
     }
 
     /// ESP: gives the range of the inner UDP datagram.
@@ -123,7 +135,7 @@ impl Plane {
         Some((group, opened.payload))
     }
 
-    /// Inner UDP and L2TP. The UDP checksum is not looked at: the ICV covers the datagram, and a
+    /// Inner UDP. The UDP checksum is not looked at: the ICV covers the datagram, and a
     /// NAT on the way makes it wrong (RFC 3948 3.1.2).
     fn inner(
         &mut self,
@@ -144,6 +156,18 @@ impl Plane {
             self.stats.esp_foreign += 1;
             return None;
         };
+        self.message(group, header.source, packet, message, now)
+    }
+
+    /// L2TP. A session is found by its numbers, and only in the group that it belongs to.
+    fn message(
+        &mut self,
+        group: GroupKey,
+        remote_port: u16,
+        packet: &mut [u8],
+        message: Range<usize>,
+        now: Instant,
+    ) -> Option<Inbound> {
         match adit_l2tp::decode(packet.get(message.clone())?) {
             Err(_) => {
                 self.stats.l2tp_malformed += 1;
@@ -151,7 +175,7 @@ impl Plane {
             }
             Ok(adit_l2tp::Packet::Control(_)) => Some(Inbound::L2tp {
                 group,
-                remote_port: header.source,
+                remote_port,
                 message,
             }),
             Ok(adit_l2tp::Packet::Data(data)) => {

@@ -32,7 +32,8 @@ pub use outbound::{HEADROOM, TAILROOM};
 /// The UDP port of L2TP (RFC 2661 8.1), on our side always.
 pub(crate) const L2TP_PORT: u16 = 1701;
 
-/// An SA group: the SAs that carry the same selectors of one peer.
+/// An SA group: the SAs that carry the same selectors of one peer. Or a peer without IPsec, which is
+/// a group without SAs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct GroupKey(pub(crate) usize);
 
@@ -77,7 +78,7 @@ struct Group {
 /// What the packet path knows of a session.
 pub(crate) struct Record {
     pub(crate) group: GroupKey,
-    /// The peer's L2TP port inside the SA.
+    /// The peer's L2TP port, inside the SA if there is one.
     pub(crate) remote_port: u16,
     pub(crate) local_tunnel: u16,
     pub(crate) local_session: u16,
@@ -166,6 +167,12 @@ impl Plane {
         let group = self.groups.get(key.0)?;
         let native = group.outbound.last().is_some_and(|newest| newest.native);
         Some(group.path_of(native))
+    }
+
+    /// Whether a group is a peer without IPsec, which has no SAs and never gets any.
+    pub(crate) fn is_plain(&self, key: GroupKey) -> bool {
+        let group = self.groups.get(key.0);
+        group.is_some_and(|group| group.path.channel == Channel::L2tp)
     }
 
     /// ESP in UDP needs the NAT-T port, which the peer comes to with the IKE SA that asks for it.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use adit_esp::Expiry;
 use adit_link::{fragment, guard, icmp};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
-use adit_wire::{PacketBuf, Path, Transmit, udp};
+use adit_wire::{Channel, PacketBuf, Path, Transmit, udp};
 
 use super::{GroupKey, L2TP_PORT, Outbounds, Plane, SessionKey};
 
@@ -171,7 +171,8 @@ impl Plane {
         self.seal(group, port, packet, now)
     }
 
-    /// Inner UDP and ESP on the newest SA that the peer is known to hold.
+    /// Inner UDP and ESP on the newest SA that the peer is known to hold. Without IPsec, the L2TP
+    /// message is the datagram.
     fn seal(
         &mut self,
         key: GroupKey,
@@ -180,6 +181,9 @@ impl Plane {
         now: Instant,
     ) -> Option<Path> {
         let group = self.groups.get_mut(key.0)?;
+        if group.path.channel == Channel::L2tp {
+            return Some(group.path);
+        }
         let addresses = group.checksum_addresses();
         // The newest that the peer is known to hold; where all of those have ended, a newer one is
         // still better than none.

@@ -27,14 +27,14 @@ pub(crate) struct Session {
     pub peer: SocketAddr,
     /// The server's outer address and port.
     pub local: SocketAddr,
-    /// udp or esp.
+    /// udp, esp or none.
     pub encapsulation: String,
     /// none, client, server or both.
     pub nat: String,
-    /// What protects IKE.
-    pub ike: Ike,
-    /// What protects the packets.
-    pub esp: String,
+    /// What protects IKE; null without IPsec.
+    pub ike: Option<Ike>,
+    /// What protects the packets; null without IPsec.
+    pub esp: Option<String>,
     /// The client's IPv4 address.
     pub ipv4: Option<Ipv4Addr>,
     /// The prefixes that are routed to the client.
@@ -105,12 +105,12 @@ impl Session {
             local: info.local,
             encapsulation: info.encapsulation.to_owned(),
             nat: info.nat.to_owned(),
-            ike: Ike {
-                encryption: info.ike.encryption.clone(),
-                hash: info.ike.hash.clone(),
-                group: info.ike.group.clone(),
-                auth: info.ike.auth.clone(),
-            },
+            ike: info.ike.as_ref().map(|ike| Ike {
+                encryption: ike.encryption.clone(),
+                hash: ike.hash.clone(),
+                group: ike.group.clone(),
+                auth: ike.auth.clone(),
+            }),
             esp: info.esp.clone(),
             ipv4: info.ipv4,
             ipv6_prefixes: info.ipv6_prefixes.clone(),
@@ -165,6 +165,8 @@ pub(crate) struct Gauges {
     pub ike_sas: usize,
     /// Authenticated peers.
     pub peers: usize,
+    /// Peers that came without IPsec.
+    pub plain_peers: usize,
     /// ESP SAs, both directions.
     pub esp_sas: usize,
     /// L2TP tunnels.
@@ -191,6 +193,7 @@ impl From<adit_server::Gauges> for Gauges {
             half_open: gauges.half_open,
             ike_sas: gauges.ike_sas,
             peers: gauges.peers,
+            plain_peers: gauges.plain_peers,
             esp_sas: gauges.esp_sas,
             tunnels: gauges.tunnels,
             sessions: gauges.sessions,
@@ -219,13 +222,13 @@ pub(crate) mod tests {
             local: "192.0.2.1:4500".parse().unwrap(),
             encapsulation: "udp",
             nat: "client",
-            ike: IkeInfo {
+            ike: Some(IkeInfo {
                 encryption: "AES-CBC-256".into(),
                 hash: "SHA1".into(),
                 group: "ECP-384".into(),
                 auth: "psk".into(),
-            },
-            esp: "AES-CBC-256/HMAC-SHA1-96".into(),
+            }),
+            esp: Some("AES-CBC-256/HMAC-SHA1-96".into()),
             ipv4: Some("10.77.0.2".parse().unwrap()),
             ipv6_prefixes: vec!["2001:db8:77:1::/64".parse().unwrap()],
             ipcp: "opened".into(),
@@ -272,6 +275,15 @@ pub(crate) mod tests {
         ] {
             assert!(!json[field].is_null(), "{field}");
         }
+        let plain = SessionInfo {
+            encapsulation: "none",
+            ike: None,
+            esp: None,
+            ..info()
+        };
+        let json = serde_json::to_value(Session::at(&plain, now)).unwrap();
+        assert_eq!(json["encapsulation"], "none");
+        assert!(json["ike"].is_null() && json["esp"].is_null());
         let mut early = info();
         early.connected_for = Duration::ZERO;
         assert_eq!(Session::at(&early, now).connected_at, None);

@@ -28,6 +28,9 @@ pub(super) fn status(status: &Status) -> String {
         "peers",
         &format_args!("{} ({} half open)", gauges.peers, gauges.half_open),
     );
+    if gauges.plain_peers > 0 {
+        line("no IPsec", &format_args!("{} peers", gauges.plain_peers));
+    }
     line(
         "SAs",
         &format_args!("{} IKE, {} ESP", gauges.ike_sas, gauges.esp_sas),

@@ -105,6 +105,7 @@ pub(super) fn limits(settings: &mut Settings<'_>) -> Limits {
         peers: limit("limits.peers", default.peers, 1_000_000),
         sas_per_peer: limit("limits.sas-per-peer", default.sas_per_peer, 1_000),
         tunnels_per_peer: limit("limits.tunnels-per-peer", default.tunnels_per_peer, 1_000),
+        plain_peers: limit("limits.plain-peers", default.plain_peers, 1_000_000),
         sessions: limit("limits.sessions", default.sessions, 1_000_000),
         leases: limit("limits.leases", default.leases, 1_000_000),
     }

@@ -11,6 +11,7 @@ mod layers;
 mod networks;
 mod outer;
 mod peers;
+mod plain;
 mod problem;
 mod proposal;
 mod psk;
@@ -169,6 +170,17 @@ pub(crate) struct L2tp {
     pub hello: Option<Duration>,
     /// The host name told to peers.
     pub host_name: String,
+    /// L2TP without IPsec, if there is any.
+    pub plain: Option<Plain>,
+}
+
+/// `l2tp.plain-from` and `l2tp.plain-port`.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    /// Where it may come from.
+    pub from: Vec<IpNet>,
+    /// UDP port.
+    pub port: u16,
 }
 
 /// `[ppp]`.
@@ -329,7 +341,7 @@ fn plain(message: String, help: &str) -> ConfigErrors {
 fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
     let listen = outer::listen(settings);
     let ipsec = outer::ipsec(settings, folder);
-    let l2tp = outer::l2tp(settings);
+    let l2tp = outer::l2tp(settings, &listen);
     let (ipv4, ipv6) = networks::networks(settings);
     let mtu = inner::mtu(settings, ipv6.is_some());
     let ppp = inner::ppp(settings, ipv6.is_some());

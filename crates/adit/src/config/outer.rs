@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::settings::{Complaint, Settings};
-use super::{Dpd, Ipsec, L2tp, Listen, certificate, peers, proposal, psk, units};
+use super::{Dpd, Ipsec, L2tp, Listen, certificate, peers, plain, proposal, psk, units};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -78,7 +78,7 @@ fn address(text: &str) -> Result<IpAddr, Complaint> {
     })
 }
 
-fn port(settings: &mut Settings<'_>, key: &'static str, default: u16) -> u16 {
+pub(super) fn port(settings: &mut Settings<'_>, key: &'static str, default: u16) -> u16 {
     let number = settings.number(key, u32::from(default), 1..=65_535);
     u16::try_from(number).unwrap_or(default)
 }
@@ -178,7 +178,7 @@ fn defaults<T>(
 }
 
 /// `[l2tp]`.
-pub(super) fn l2tp(settings: &mut Settings<'_>) -> L2tp {
+pub(super) fn l2tp(settings: &mut Settings<'_>, listen: &Listen) -> L2tp {
     let hello = settings.duration_or_off("l2tp.hello", MINUTE, 5 * SECOND..=HOUR);
     let host_name = settings.parsed("l2tp.host-name", |text| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -193,5 +193,6 @@ pub(super) fn l2tp(settings: &mut Settings<'_>) -> L2tp {
     L2tp {
         hello,
         host_name: host_name.unwrap_or_else(|| "adit".to_owned()),
+        plain: plain::read(settings, listen),
     }
 }

@@ -84,7 +84,8 @@ impl Peer {
     }
 }
 
-fn range(text: &str) -> Result<IpNet, Complaint> {
+/// A network, or one address.
+pub(super) fn range(text: &str) -> Result<IpNet, Complaint> {
     let help = "write a network or an address, such as \"203.0.113.0/24\", \"2001:db8::/32\" or \
                 \"198.51.100.7\"";
     if let Ok(address) = text.parse::<IpAddr>() {

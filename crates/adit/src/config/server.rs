@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adit_ike::Credentials;
-use adit_server::{Keyring, RangedKey};
+use adit_server::{Keyring, PlainConfig, RangedKey};
 
 use super::{Config, peers};
 
@@ -13,6 +13,9 @@ const PATH_MTU: u16 = 1500;
 /// The most that a session announces unless `ppp.mru` says otherwise; the server lowers it to what
 /// the encapsulation carries.
 const MRU: u16 = 1500;
+
+/// Sessions on one tunnel of an access concentrator, which serves many users.
+const SESSIONS_OF_LAC: u16 = 4_096;
 
 /// Why a configuration makes no server. [`load`](super::load) never gives one of these.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,13 @@ impl Config {
             hello_idle: self.l2tp.hello.unwrap_or(Duration::ZERO),
             ..adit_l2tp::Config::default()
         };
+        let plain = self.l2tp.plain.as_ref().map(|plain| PlainConfig {
+            from: plain.from.clone(),
+            l2tp: Arc::new(adit_l2tp::Config {
+                max_sessions: SESSIONS_OF_LAC,
+                ..l2tp.clone()
+            }),
+        });
         let ppp = adit_ppp::ServerConfig {
             auth: self.ppp.auth.clone(),
             name: self.l2tp.host_name.clone(),
@@ -94,6 +104,7 @@ impl Config {
             path_mtu: PATH_MTU,
             link_mtu: self.mtu,
             native_esp: self.listen.esp,
+            plain,
             limits: self.limits,
         })
     }

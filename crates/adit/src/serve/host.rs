@@ -49,6 +49,11 @@ impl Host {
                 let socket = UdpSocket::bind(SocketAddr::new(*address, port))?;
                 sockets.push(Socket { channel, socket });
             }
+            if let Some(plain) = &config.l2tp.plain {
+                let socket = UdpSocket::bind(SocketAddr::new(*address, plain.port))?;
+                let channel = Channel::L2tp;
+                sockets.push(Socket { channel, socket });
+            }
             if listen.esp {
                 let socket = UdpSocket::bind_esp(*address)?;
                 let channel = Channel::Esp;
@@ -100,6 +105,7 @@ impl Host {
             .map(
                 |socket| match (socket.channel, socket.socket.local_addr()) {
                     (Channel::Esp, address) => format!("{}/esp", address.ip()),
+                    (Channel::L2tp, address) => format!("{address}/plain"),
                     (_, address) => address.to_string(),
                 },
             )

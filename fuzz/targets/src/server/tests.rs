@@ -5,7 +5,8 @@ fn run_outside(name: &str) -> (World, ClientId) {
     let (mut world, id) = outside();
     for message in messages(&seed("server_outside", name)) {
         let (how, payload) = message.split_first().expect("a seed's message");
-        world.inject(datagram(*how, payload));
+        let datagram = outsider(&world, id, *how, payload);
+        world.inject(datagram);
         world.run_for(Duration::ZERO);
     }
     world.run_for(Duration::from_secs(1));
@@ -19,6 +20,18 @@ fn a_recorded_stranger_gets_a_session() {
     let users: Vec<_> = sessions.iter().map(|info| info.user.as_deref()).collect();
     assert_eq!(users, [Some("user0"), Some("user1")]);
     assert!(sessions.iter().all(|info| info.ipv4.is_some()));
+}
+
+#[test]
+fn a_recorded_neighbour_gets_a_session_without_ipsec() {
+    for (name, count) in [
+        ("plain-neighbour", 2),
+        ("plain-ipv6", 2),
+        ("plain-stranger", 1),
+    ] {
+        let (world, _) = run_outside(name);
+        assert_eq!(world.server.sessions(world.now()).len(), count, "{name}");
+    }
 }
 
 #[test]
@@ -75,6 +88,48 @@ fn second_client() -> Vec<Vec<u8>> {
         with(if nat_t { NAT_T } else { 0 }, &datagram.payload)
     })
     .collect()
+}
+
+/// Everything that a client without IPsec sends while it connects.
+fn plain_client(from: IpAddr) -> Vec<Vec<u8>> {
+    let (mut world, _) = outside();
+    world.capture = Some(Vec::new());
+    let from = SocketAddr::new(from, 1701);
+    let id = world.dial_plain(setup::client("user1"), from, false);
+    assert!(world.run_until_echoes(&[id], Duration::from_secs(60)));
+    let capture = world.capture.take().unwrap_or_default();
+    let sent = capture.iter().filter(|datagram| datagram.from == from);
+    sent.map(|datagram| with(PLAIN, &datagram.payload))
+        .collect()
+}
+
+/// Run by hand as `write_server`: `cargo test -p adit-fuzz-targets write_plain -- --ignored`.
+#[test]
+#[ignore = "writes files"]
+fn write_plain() {
+    let from = |source, messages: &[Vec<u8>]| -> Vec<_> {
+        messages
+            .iter()
+            .map(|message| with(message[0] | source, &message[1..]))
+            .collect()
+    };
+    let neighbour = plain_client(NEIGHBOUR.into());
+    put_messages("server_outside", "plain-neighbour", &from(2, &neighbour));
+    put_messages("server_outside", "plain-stranger", &from(0, &neighbour));
+    let ipv6 = plain_client(STRANGER_V6.into());
+    put_messages("server_outside", "plain-ipv6", &from(3, &ipv6));
+    let twice: Vec<_> = neighbour
+        .iter()
+        .flat_map(|m| [m.clone(), m.clone()])
+        .collect();
+    put_messages("server_outside", "plain-twice", &from(2, &twice));
+    for (at, chunk) in files("l2tp_message").chunks(12).enumerate() {
+        let messages: Vec<_> = chunk
+            .iter()
+            .flat_map(|(_, data)| [with(PLAIN | 2, data), with(PLAIN | OWN | 2, data)])
+            .collect();
+        put_messages("server_outside", &format!("plain-l2tp-{at}"), &messages);
+    }
 }
 
 /// Run by hand after the wire format or the order of random draws changed:
