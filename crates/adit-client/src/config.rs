@@ -68,6 +68,33 @@ impl Default for Ending {
 }
 
 impl Config {
+    /// adit's own client: everything that is not known to be weak, in main mode, identified by its
+    /// address. NAT-T traffic leaves from `nat_t_local`.
+    pub fn new(
+        credentials: Arc<adit_ike::Credentials>,
+        ppp: adit_ppp::ClientConfig,
+        nat_t_local: SocketAddr,
+    ) -> Self {
+        Self {
+            ike: Arc::default(),
+            credentials,
+            identity: None,
+            mode: adit_ike::Mode::Main,
+            server_identity: None,
+            l2tp: Arc::default(),
+            ppp,
+            inner_port: 1701,
+            selector_address: None,
+            selector_port: None,
+            rekey_ike: true,
+            refuse_server_behind_nat: false,
+            ending: Ending::default(),
+            nat_t_local,
+            cut_icv: false,
+            path_mtu: 1500,
+        }
+    }
+
     /// How phase 1 is opened from `local`.
     pub(crate) fn opening(&self, local: IpAddr) -> Opening {
         Opening {

@@ -1,10 +1,12 @@
 //! Addresses, routes and links through the kernel's netlink (rtnetlink(7)).
 //!
-//! Only the main routing table is looked at and changed. What belongs to someone else is never
+//! Only the main routing table is looked at and changed, and tables of our own with the rules that lead
+//! there. What belongs to someone else is never
 //! replaced: a route that is there already is an error, unless it is the very same one.
 
 mod error;
 mod route;
+mod rule;
 
 use std::io;
 use std::net::IpAddr;
@@ -21,6 +23,7 @@ use rtnetlink::packet_route::link::LinkAttribute;
 pub use adit_wire::ip::Family;
 pub use error::NetlinkError;
 pub use route::{Route, RouteKind};
+pub use rule::{MAIN_TABLE, Rule};
 
 /// How often, and after what pauses, [`Netlink::up`] looks whether the addresses are in use: a
 /// second in all, where a few milliseconds are usual.
@@ -145,6 +148,26 @@ impl Netlink {
             Err(error) if error::errno(&error) == Some(libc::EEXIST) => Ok(()),
             Err(error) => Err(NetlinkError::new(
                 format!("adding the address {address} to interface {index}"),
+                error,
+            )),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Takes an address away again; the routes that are from it go with it. Its absence is no error.
+    pub async fn remove_address(&self, index: u32, address: IpNet) -> Result<(), NetlinkError> {
+        let messages = self.address_messages().await?;
+        let fits = |message: &&AddressMessage| {
+            self::address(message).is_some_and(|(of, net, _)| of == index && net == address)
+        };
+        let Some(message) = messages.iter().find(fits) else {
+            return Ok(());
+        };
+        let request = self.handle.address().del(message.clone());
+        match request.execute().await {
+            Err(error) if error::errno(&error) == Some(libc::EADDRNOTAVAIL) => Ok(()),
+            Err(error) => Err(NetlinkError::new(
+                format!("removing the address {address} from interface {index}"),
                 error,
             )),
             Ok(()) => Ok(()),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
-use crate::probe::Options;
+use crate::{connect, probe};
 
 /// Where the configuration is unless `--config` says otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/adit/adit.toml";
@@ -47,7 +47,9 @@ pub(crate) enum Command {
         command: UserCommand,
     },
     /// Ask any L2TP/IPsec server, phase by phase, what it offers and negotiates
-    Probe(Options),
+    Probe(probe::Options),
+    /// Connect this host to a server, both families, on a TUN interface of its own
+    Connect(connect::Options),
     /// Show what the running server is and what it counted
     Status {
         /// Which server to ask.

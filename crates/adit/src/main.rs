@@ -5,9 +5,11 @@ mod admin;
 mod check;
 mod cli;
 mod config;
+mod connect;
 mod log;
 mod probe;
 mod quickstart;
+mod secret;
 mod serve;
 mod time;
 mod users;
@@ -89,6 +91,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Serve { config } => serve(config::load(&config.config)?),
         Command::Check { config, json } => check::run(&config.config, json),
+        Command::Connect(options) => connect::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::User { command } => users::command::run(command),
         Command::Status { server, json } => admin::client::status(&server, json),

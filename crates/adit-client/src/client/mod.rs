@@ -326,7 +326,7 @@ impl Client {
 
     /// The largest inner packet that the path carries in one outer packet, for any suite that may
     /// have been chosen.
-    fn link_mtu(&self) -> u16 {
+    pub fn link_mtu(&self) -> u16 {
         let outer = self.config.outer_family();
         let suites = self.config.ike.esp.iter();
         let mtus = suites.map(|suite| {

@@ -4,13 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adit_ike::{Credentials, Mode, Psk};
+use adit_ike::{Credentials, Psk};
 use adit_ppp::{AuthMethod, Restart, Secret};
 use adit_wire::{Channel, Path};
 
 use super::step::Door;
+use crate::Config;
 use crate::profile::Profile;
-use crate::{Config, Ending};
 
 /// The name of adit's own manner among the profiles.
 pub const OWN: &str = "adit";
@@ -81,24 +81,8 @@ pub(super) fn config(ask: &Ask, ends: &Ends) -> Config {
         allowed.extend(ask.ipsec.then_some(AuthMethod::Pap));
     }
     ppp.allowed = allowed;
-    let mut config = Config {
-        ike: Arc::default(),
-        credentials: Arc::new(psk),
-        identity: None,
-        mode: Mode::Main,
-        server_identity: None,
-        l2tp: Arc::default(),
-        ppp,
-        inner_port: 1701,
-        selector_address: None,
-        selector_port: None,
-        rekey_ike: false,
-        refuse_server_behind_nat: false,
-        ending: Ending::default(),
-        nat_t_local: ends.nat_t,
-        cut_icv: false,
-        path_mtu: 1500,
-    };
+    let mut config = Config::new(Arc::new(psk), ppp, ends.nat_t);
+    config.rekey_ike = false;
     if let Some(profile) = ask.profile {
         profile.apply(&mut config);
     }

@@ -195,7 +195,7 @@ fn unreachable(destination: IpNet, metric: u32) -> Route {
 }
 
 /// The message that adds or removes `route`, which has no gateway.
-fn message(route: &Route) -> RouteMessage {
+pub(super) fn message(route: &Route) -> RouteMessage {
     let mut message = match route.destination {
         IpNet::V4(net) => RouteMessageBuilder::<Ipv4Addr>::new()
             .destination_prefix(net.addr(), net.prefix_len())

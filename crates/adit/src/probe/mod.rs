@@ -5,25 +5,18 @@ mod options;
 mod report;
 mod run;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_client::probe::{Ask, Depth, Step};
 use adit_client::profile::Profile;
 use adit_ike::Psk;
-use zeroize::Zeroizing;
 
-use crate::Failure;
+use crate::{Failure, secret};
 use report::Report;
 
 pub(crate) use options::Options;
-
-/// The most of a secret that is read.
-const MAX_SECRET: u64 = 4096;
 
 /// Asks every address of the host, and reports.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
@@ -47,16 +40,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 fn ask(options: &Options) -> Result<Ask, Failure> {
     let psk = match &options.psk_file {
-        Some(file) => Some(secret(File::open(file), file)?),
-        None if options.psk_stdin => Some(secret(
-            Ok(std::io::stdin().lock()),
-            Path::new("standard input"),
-        )?),
+        Some(file) => Some(secret::of_file(file)?),
+        None if options.psk_stdin => Some(secret::of_stdin()?),
         None => None,
     };
     let login = match (&options.user, &options.password_file) {
         (Some(user), Some(file)) => {
-            let password = secret(File::open(file), file)?;
+            let password = secret::of_file(file)?;
             let password = adit_ppp::Secret::new(password.as_bytes());
             Some((user.clone(), password))
         }
@@ -74,23 +64,6 @@ fn ask(options: &Options) -> Result<Ask, Failure> {
         login,
         timeout: options.timeout,
     })
-}
-
-/// The first line of `source`.
-fn secret(source: std::io::Result<impl Read>, name: &Path) -> Result<Zeroizing<String>, Failure> {
-    let failed = |error| Failure::failed(format_args!("{}: {error}", name.display()));
-    let mut line = Zeroizing::new(String::new());
-    BufReader::new(source.map_err(failed)?.take(MAX_SECRET))
-        .read_line(&mut line)
-        .map_err(failed)?;
-    let text = line.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(Failure::failed(format_args!(
-            "{}: its first line is empty",
-            name.display()
-        )));
-    }
-    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// The addresses to ask, as a step of its own.

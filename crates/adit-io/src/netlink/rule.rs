@@ -1,0 +1,107 @@
+//! Routing policy: rules that say which table a packet's route is looked up in, and tables of our own
+//! (ip-rule(8)).
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::RouteAttribute;
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+
+use super::error::errno;
+use super::route::{Route, RouteKind, message};
+use super::{Family, Netlink, NetlinkError};
+
+/// The number of the main table.
+pub const MAIN_TABLE: u32 = libc::RT_TABLE_MAIN as u32;
+
+/// A rule: packets that it fits take their route from its table, if that has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The family it is for.
+    pub family: Family,
+    /// Rules are asked in the order of their priorities; the main table's has 32766.
+    pub priority: u32,
+    /// Only packets to this address; `None`: all.
+    pub to: Option<IpAddr>,
+    /// Where the route is looked up.
+    pub table: u32,
+    /// Default routes of the table do not count.
+    pub without_default: bool,
+}
+
+impl Netlink {
+    /// Adds a rule; having it already is no error. It outlives the process.
+    pub async fn add_rule(&self, rule: &Rule) -> Result<(), NetlinkError> {
+        let mut request = self.handle.rule().add();
+        *request.message_mut() = rule_message(rule);
+        match request.execute().await {
+            Err(error) if errno(&error) == Some(libc::EEXIST) => Ok(()),
+            Err(error) => Err(NetlinkError::new(
+                format!("adding the routing rule {}", rule.priority),
+                error,
+            )),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Takes it back. Its absence is no error.
+    pub async fn remove_rule(&self, rule: &Rule) -> Result<(), NetlinkError> {
+        match self.handle.rule().del(rule_message(rule)).execute().await {
+            Err(error) if errno(&error) == Some(libc::ENOENT) => Ok(()),
+            Err(error) => Err(NetlinkError::new(
+                format!("removing the routing rule {}", rule.priority),
+                error,
+            )),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Routes `destination` to an interface in a table of our own; having it already is no error. The
+    /// route vanishes with the interface.
+    pub async fn add_table_route(
+        &self,
+        table: u32,
+        destination: IpNet,
+        index: u32,
+    ) -> Result<(), NetlinkError> {
+        let mut message = message(&Route {
+            destination: destination.trunc(),
+            interface: Some(index),
+            gateway: None,
+            metric: 0,
+            kind: RouteKind::Unicast,
+            from_advertisement: false,
+        });
+        message.attributes.push(RouteAttribute::Table(table));
+        match self.handle.route().add(message).execute().await {
+            Err(error) if errno(&error) == Some(libc::EEXIST) => Ok(()),
+            Err(error) => Err(NetlinkError::new(
+                format!("adding the route {destination} to interface {index} in table {table}"),
+                error,
+            )),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+fn rule_message(rule: &Rule) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = match rule.family {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
+    };
+    message.header.action = RuleAction::ToTable;
+    message
+        .attributes
+        .push(RuleAttribute::Priority(rule.priority));
+    message.attributes.push(RuleAttribute::Table(rule.table));
+    if let Some(to) = rule.to {
+        message.header.dst_len = IpNet::from(to).prefix_len();
+        message.attributes.push(RuleAttribute::Destination(to));
+    }
+    if rule.without_default {
+        message.attributes.push(RuleAttribute::SuppressPrefixLen(0));
+    }
+    message
+}
