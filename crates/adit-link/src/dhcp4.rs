@@ -1,11 +1,14 @@
 //! DHCPv4 for clients that have their address by IPCP and ask for the rest by DHCPINFORM (RFC 2131
 //! 4.3.5): resolvers, a domain, and classless routes (RFC 3442), in the forms that Windows and
-//! Apple's clients read.
+//! Apple's clients read. Both ends: the server's here, the client's in [`Client`].
 //!
 //! It never gives out an address, and answers one client: the one at the other end of the link.
 
+mod client;
 #[cfg(test)]
 mod tests;
+
+pub use client::{Client, Told, Wording};
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -37,6 +40,9 @@ mod option {
     pub(super) const DOMAIN: u8 = 15;
     pub(super) const MESSAGE_TYPE: u8 = 53;
     pub(super) const SERVER: u8 = 54;
+    pub(super) const PARAMETERS: u8 = 55;
+    pub(super) const VENDOR_CLASS: u8 = 60;
+    pub(super) const CLIENT_ID: u8 = 61;
     /// RFC 3442.
     pub(super) const ROUTES: u8 = 121;
     /// The same in the number that Windows had for it first.
@@ -103,7 +109,9 @@ pub fn answer(
     {
         return Ok(None);
     }
-    Ok(packet_to(client, config, &request.acknowledged(config)))
+    let message = request.acknowledged(config);
+    let ends = ((config.server, SERVER_PORT), (client, CLIENT_PORT));
+    Ok(udp_packet(ends, &message, true))
 }
 
 /// What of a DHCPINFORM comes back in the answer.
@@ -183,6 +191,23 @@ impl<'a> Inform<'a> {
 /// The message type among the options, all of which are walked.
 fn message_type(reader: &mut Reader<'_>) -> Result<Option<u8>, Error> {
     let mut kind = None;
+    walk(reader, |code, body| {
+        if code == option::MESSAGE_TYPE {
+            match body {
+                [value] if kind.is_none() => kind = Some(*value),
+                _ => return Err(Error::DhcpOption(u16::from(code))),
+            }
+        }
+        Ok(())
+    })?;
+    Ok(kind)
+}
+
+/// Shows all options up to the end.
+fn walk<'a>(
+    reader: &mut Reader<'a>,
+    mut show: impl FnMut(u8, &'a [u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
     while !reader.is_empty() {
         let code = reader.u8()?;
         match code {
@@ -193,14 +218,9 @@ fn message_type(reader: &mut Reader<'_>) -> Result<Option<u8>, Error> {
         let wrong = |_| Error::DhcpOption(u16::from(code));
         let length = usize::from(reader.u8().map_err(wrong)?);
         let body = reader.bytes(length).map_err(wrong)?;
-        if code == option::MESSAGE_TYPE {
-            match body {
-                [value] if kind.is_none() => kind = Some(*value),
-                _ => return Err(Error::DhcpOption(u16::from(code))),
-            }
-        }
+        show(code, body)?;
     }
-    Ok(kind)
+    Ok(())
 }
 
 /// One option; an empty one is left out.
@@ -230,11 +250,15 @@ fn route_len(route: Ipv4Net) -> usize {
     1 + usize::from(route.prefix_len()).div_ceil(8) + 4
 }
 
-/// The message in UDP and IPv4, from the server to the client.
-fn packet_to(client: Ipv4Addr, config: &Dhcp4Config, message: &[u8]) -> Option<Vec<u8>> {
+/// A message in UDP and IPv4, from the first end to the second.
+fn udp_packet(
+    ((source, source_port), (destination, destination_port)): ((Ipv4Addr, u16), (Ipv4Addr, u16)),
+    message: &[u8],
+    summed: bool,
+) -> Option<Vec<u8>> {
     let mut datagram = PacketBuf::from_slice(udp::HEADER_LEN, message, 0);
-    let addresses = Some((config.server.into(), client.into()));
-    udp::prepend(&mut datagram, SERVER_PORT, CLIENT_PORT, addresses).ok()?;
+    let addresses = summed.then_some((source.into(), destination.into()));
+    udp::prepend(&mut datagram, source_port, destination_port, addresses).ok()?;
     let mut packet = Writer::new();
     packet
         .u16(0x4500)
@@ -244,8 +268,8 @@ fn packet_to(client: Ipv4Addr, config: &Dhcp4Config, message: &[u8]) -> Option<V
         .u8(64)
         .u8(protocol::UDP)
         .u16(0)
-        .bytes(&config.server.octets())
-        .bytes(&client.octets());
+        .bytes(&source.octets())
+        .bytes(&destination.octets());
     let sum = checksum::internet(packet.as_slice());
     packet.patch(10, &sum.to_be_bytes());
     packet.bytes(datagram.as_slice());

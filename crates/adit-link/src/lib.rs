@@ -30,7 +30,7 @@ pub mod router;
 mod testing;
 
 pub use error::Error;
-pub use host::{Advertised, Host, HostEvent, HostStats};
+pub use host::{Advertised, Host, HostEvent, HostStats, HostWants};
 pub use router::{Router, RouterConfig, RouterEvent, RouterStats};
 
 /// What became of a packet that was shown to a [`Router`] or a [`Host`].

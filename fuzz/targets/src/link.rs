@@ -1,10 +1,11 @@
 //! IP on a link: the views, the clamp, the errors, and both ends of the IPv6 link.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Instant;
 
 use adit_crypto::Rng;
-use adit_link::{Host, Router, RouterConfig};
-use adit_link::{guard, icmp};
+use adit_link::{Host, HostWants, Router, RouterConfig};
+use adit_link::{dhcp4, guard, icmp};
 use adit_wire::ip::IpHeader;
 use adit_wire::udp::UdpHeader;
 
@@ -58,4 +59,42 @@ pub fn link_packet(data: &[u8]) {
     host.handle_timeout(clock.tick(data), &mut rng);
     while host.poll_transmit().is_some() {}
     while host.poll_event().is_some() {}
+    clients(data, &header, clock.now());
 }
+
+/// The clients of both kinds of DHCP, each with a question out.
+fn clients(data: &[u8], header: &IpHeader, start: Instant) {
+    let mut rng = Rng::from_seed([14; 32]);
+    let wants = HostWants {
+        delegation: true,
+        ..HostWants::default()
+    };
+    let mut router = Host::wanting(wants, (2, 1), start, &mut rng);
+    for _ in 0..4 {
+        if let Some(due) = router.poll_timeout() {
+            router.handle_timeout(due, &mut rng);
+        }
+        let _ = router.handle_packet(data, header, start, &mut rng);
+        while router.poll_transmit().is_some() {}
+        while router.poll_event().is_some() {}
+    }
+    let address = Ipv4Addr::new(10, 77, 0, 2);
+    let mut inform = dhcp4::Client::new(INFORM, address, start, &mut rng);
+    let _ = inform.handle_timeout(start);
+    if let Ok(Some(told)) = inform.handle_packet(data, header) {
+        assert!(told.routes.len() <= 64 && told.dns.len() <= 8);
+    }
+}
+
+/// A transaction that inputs can name.
+const INFORM: dhcp4::Wording = dhcp4::Wording {
+    hardware: 8,
+    hardware_address: &[0, 0, 0, 1],
+    transaction: Some(1),
+    vendor_class: "",
+    parameters: &[6, 249],
+    checksum: false,
+    routes: 249,
+    tries: 4,
+    interval: std::time::Duration::from_secs(3),
+};

@@ -1,5 +1,5 @@
-//! DHCPv6 (RFC 8415) as far as a link without address assignment needs it: Information-request and
-//! Reply, and a clear "none here" to clients that ask for addresses or prefixes.
+//! DHCPv6 (RFC 8415) of a session's link: the server with resolvers, addresses and a delegated prefix,
+//! and two clients, one that asks for resolvers and one that asks for a prefix.
 //!
 //! Received messages are read by the bounded walker here: dhcproto's decoder recurses without a
 //! limit, subtracts from unchecked lengths and ends quietly at the first bad option. Options to be
@@ -7,6 +7,7 @@
 //! bytes before the options are written here.
 
 pub(crate) mod client;
+pub(crate) mod delegation;
 pub(crate) mod server;
 #[cfg(test)]
 mod tests;

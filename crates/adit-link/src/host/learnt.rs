@@ -271,7 +271,7 @@ impl Learnt {
         }
     }
 
-    fn tell(&mut self, event: HostEvent) {
+    pub(super) fn tell(&mut self, event: HostEvent) {
         // A caller that polls as told never lets them pile up.
         if self.events.len() < MAX_EVENTS {
             self.events.push_back(event);

@@ -1,6 +1,6 @@
 //! The client's side of a session's IPv6 link: it solicits (RFC 4861 6.3.7, RFC 7559), takes Router
 //! Advertisements (6.3.4), forms its address (RFC 4862 5.5.3) and asks for resolvers (RFC 8106,
-//! RFC 8415 18.2.6).
+//! RFC 8415 18.2.6). As a router it asks for a prefix instead (RFC 8415 18.2).
 //!
 //! It never forwards, and takes configuration only from a link-local address on the link.
 
@@ -8,6 +8,7 @@ mod advertised;
 mod learnt;
 #[cfg(test)]
 mod tests;
+mod wants;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,7 +20,7 @@ use ipnet::Ipv6Net;
 
 use crate::address::{self, ALL_DHCP_SERVERS};
 use crate::backoff::Backoff;
-use crate::dhcp6::{self, client::Client};
+use crate::dhcp6::{self, client::Client, delegation};
 use crate::domain::Domain;
 use crate::nd::{self, Message, NdOption, Preference, RouterAdvertisement};
 use crate::packet::{self, MAX_QUEUED};
@@ -27,6 +28,7 @@ use crate::{Error, Handled};
 
 pub use advertised::Advertised;
 use learnt::Learnt;
+pub use wants::HostWants;
 
 // RFC 4861 10, RFC 7559 2.
 const SOLICITATION_INTERVAL: Duration = Duration::from_secs(4);
@@ -79,6 +81,18 @@ pub enum HostEvent {
         /// Where it went.
         prefix: Ipv6Net,
     },
+    /// A prefix is delegated to us, with the server as the way to everywhere else.
+    Delegated {
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// The server's link-local address.
+        server: Ipv6Addr,
+    },
+    /// A delegated prefix that is ours no more.
+    DelegationGone {
+        /// The prefix.
+        prefix: Ipv6Net,
+    },
 }
 
 /// Counters of a host.
@@ -98,6 +112,8 @@ pub struct HostStats {
     pub dhcp_requests: u64,
     /// Replies taken.
     pub dhcp_replies: u64,
+    /// Messages about a delegated prefix sent.
+    pub delegation_requests: u64,
     /// Other packets that stay on the link and mean nothing here.
     pub other: u64,
     /// Packets for the link that were malformed.
@@ -115,11 +131,13 @@ pub struct HostStats {
 #[derive(Clone, Debug)]
 pub struct Host {
     interface_id: u64,
+    wants: HostWants,
     link_local: Ipv6Addr,
     peer_link_local: Ipv6Addr,
     /// While no default router is known: when the next solicitation goes out.
     solicit: Option<(Instant, Backoff)>,
     dhcp: Option<Client>,
+    delegation: Option<delegation::Client>,
     learnt: Learnt,
     /// The last advertisement and the last answer of DHCPv6, for who wants to see them.
     advertised: Option<Advertised>,
@@ -137,19 +155,38 @@ impl Host {
         now: Instant,
         rng: &mut Rng,
     ) -> Self {
+        let ids = (local_interface_id, peer_interface_id);
+        Self::wanting(HostWants::default(), ids, now, rng)
+    }
+
+    /// The same with other wants: a host or router of a system that uses less or more of what it is
+    /// told.
+    pub fn wanting(
+        wants: HostWants,
+        (local_interface_id, peer_interface_id): (u64, u64),
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Self {
+        let delegation = wants
+            .delegation
+            .then(|| delegation::Client::new(local_interface_id, now, rng));
         let mut host = Self {
             interface_id: local_interface_id,
+            wants,
             link_local: address::link_local(local_interface_id),
             peer_link_local: address::link_local(peer_interface_id),
             solicit: None,
             dhcp: None,
+            delegation,
             learnt: Learnt::default(),
             advertised: None,
             dhcp_dns: None,
             transmits: VecDeque::new(),
             stats: HostStats::default(),
         };
-        host.start_soliciting(now);
+        if wants.advertisements {
+            host.start_soliciting(now);
+        }
         host.handle_timeout(now, rng);
         host
     }
@@ -189,7 +226,7 @@ impl Host {
             // An answer belongs to whoever asked.
             return Ok(Handled::Forward);
         } else {
-            self.link_packet(packet, header, kind, (source, destination), now)
+            self.link_packet(packet, header, kind, (source, destination), now, rng)
         };
         match done {
             Ok(()) => Ok(Handled::Consumed),
@@ -204,7 +241,9 @@ impl Host {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let solicit = self.solicit.as_ref().map(|(due, _)| *due);
         let dhcp = self.dhcp.as_ref().map(Client::poll_timeout);
-        [solicit, dhcp, self.learnt.poll_timeout()]
+        let delegation = self.delegation.as_ref();
+        let delegation = delegation.map(delegation::Client::poll_timeout);
+        [solicit, dhcp, delegation, self.learnt.poll_timeout()]
             .into_iter()
             .flatten()
             .min()
@@ -226,15 +265,40 @@ impl Host {
             .dhcp
             .as_mut()
             .and_then(|client| client.handle_timeout(now, rng));
-        let packet = request.and_then(|request| {
-            packet::udp(
-                (self.link_local, dhcp6::CLIENT_PORT),
-                (ALL_DHCP_SERVERS, dhcp6::SERVER_PORT),
-                &request,
-            )
-        });
-        if let Some(packet) = packet {
+        if let Some(request) = request {
             self.stats.dhcp_requests += 1;
+            self.send_dhcp(&request);
+        }
+        let delegation = self.delegation.as_mut();
+        let (gone, request) = delegation.map_or((None, None), |client| {
+            (client.expire(now), client.handle_timeout(now, rng))
+        });
+        if let Some(prefix) = gone {
+            self.learnt.tell(HostEvent::DelegationGone { prefix });
+        }
+        if let Some(request) = request {
+            self.stats.delegation_requests += 1;
+            self.send_dhcp(&request);
+        }
+    }
+
+    /// Gives back what was delegated, before the link ends.
+    pub fn release(&mut self, rng: &mut Rng) {
+        let delegation = self.delegation.as_mut();
+        if let Some(message) = delegation.and_then(|client| client.release(rng)) {
+            self.stats.delegation_requests += 1;
+            self.send_dhcp(&message);
+        }
+        self.delegation = None;
+    }
+
+    fn send_dhcp(&mut self, message: &[u8]) {
+        let packet = packet::udp(
+            (self.link_local, dhcp6::CLIENT_PORT),
+            (ALL_DHCP_SERVERS, dhcp6::SERVER_PORT),
+            message,
+        );
+        if let Some(packet) = packet {
             self.send(packet);
         }
     }
@@ -273,7 +337,7 @@ impl Host {
         rng: &mut Rng,
     ) -> Result<(), Error> {
         match Message::parse(packet, header)? {
-            Message::RouterAdvertisement(advertisement) => {
+            Message::RouterAdvertisement(advertisement) if self.wants.advertisements => {
                 self.router_advertisement(&advertisement, source, now, rng);
             }
             Message::NeighborSolicitation { target, .. } => {
@@ -284,7 +348,8 @@ impl Host {
                     self.send(nd::answer_solicitation(source, target, false));
                 }
             }
-            Message::RouterSolicitation { .. }
+            Message::RouterAdvertisement(_)
+            | Message::RouterSolicitation { .. }
             | Message::NeighborAdvertisement { .. }
             | Message::Redirect { .. } => self.stats.other += 1,
         }
@@ -316,14 +381,17 @@ impl Host {
             match option {
                 NdOption::Prefix(prefix) => self.learnt.prefix(&prefix, self.interface_id, now),
                 NdOption::Mtu(mtu) => self.learnt.mtu(mtu),
-                NdOption::RecursiveDns { lifetime, servers } => {
+                NdOption::RecursiveDns { lifetime, servers } if self.wants.rdnss => {
                     self.learnt.recursive_dns(lifetime, servers, now);
                 }
                 NdOption::Route(route) => self.learnt.route(&route, source, now),
-                NdOption::SearchList { lifetime, names } => {
+                NdOption::SearchList { lifetime, names } if self.wants.rdnss => {
                     self.learnt.search(lifetime, nd::search_domains(names), now);
                 }
-                NdOption::SourceLinkLayerAddress | NdOption::Other(_) => {}
+                NdOption::RecursiveDns { .. }
+                | NdOption::SearchList { .. }
+                | NdOption::SourceLinkLayerAddress
+                | NdOption::Other(_) => {}
             }
         }
         self.learnt.tell_dns();
@@ -341,6 +409,7 @@ impl Host {
         kind: Option<u8>,
         (source, destination): (Ipv6Addr, Ipv6Addr),
         now: Instant,
+        rng: &mut Rng,
     ) -> Result<(), Error> {
         const ECHO_REQUEST: u8 = 128;
         if destination != self.link_local || header.later_fragment {
@@ -365,10 +434,28 @@ impl Host {
             self.dhcp_dns = Some(servers.clone());
             self.learnt.dhcp_dns(servers);
             self.learnt.tell_dns();
+        } else if let (Some(message), Some(client)) = (message, &mut self.delegation)
+            && let Some(granted) = client.handle(message, now, rng)?
+        {
+            self.stats.dhcp_replies += 1;
+            self.granted(granted, source);
         } else {
             self.stats.other += 1;
         }
         Ok(())
+    }
+
+    fn granted(&mut self, granted: delegation::Granted, server: Ipv6Addr) {
+        if let Some(prefix) = granted.gone {
+            self.learnt.tell(HostEvent::DelegationGone { prefix });
+        }
+        if let Some(prefix) = granted.new {
+            self.learnt.tell(HostEvent::Delegated { prefix, server });
+        }
+        if !granted.dns.is_empty() {
+            self.learnt.dhcp_dns(granted.dns);
+            self.learnt.tell_dns();
+        }
     }
 
     fn send(&mut self, packet: Vec<u8>) {
