@@ -105,6 +105,9 @@ pub struct ClientConfig {
     pub ipv6: bool,
     /// Whether to ask for IPv4 resolvers (RFC 1877).
     pub request_dns: bool,
+    /// Whether to ask for routes and domains by ACSCP, as Apple's clients do unless all traffic
+    /// is to pass the tunnel.
+    pub acscp: bool,
     /// Interface identifier to propose; `None`: a random one.
     pub interface_id: Option<u64>,
     /// How the requests are worded.
@@ -139,6 +142,7 @@ impl Default for ClientConfig {
             ipv4: true,
             ipv6: true,
             request_dns: true,
+            acscp: false,
             interface_id: None,
             manner: Manner::OWN,
         }

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::acscp::Acscp;
 use crate::auth::{Attempt, RejectReason};
 use crate::automaton::State;
 use crate::error::Failure;
@@ -65,6 +66,9 @@ pub enum Event {
     Ipv4Refused,
     /// IPv6 will not come up; [`Link::ipv6cp_state`](crate::Link::ipv6cp_state) says why.
     Ipv6Refused,
+    /// Client: ACSCP has opened, with nothing in it yet, or a list has come whole; all that is known
+    /// each time.
+    Acscp(Acscp),
     /// The link has ended; the last event. Everything that had been up is down.
     Down {
         /// Why.

@@ -109,6 +109,7 @@ fn links(auth: &[AuthMethod], clock: &Clock, [for_server, for_client]: &mut [Rng
         password: Secret::new(b"secret"),
         allowed: auth.to_vec(),
         retry: true,
+        acscp: true,
         ..ClientConfig::default()
     };
     [

@@ -20,6 +20,82 @@ const START: u16 = 2;
 const ACK: u16 = 4;
 const REQUIRE_ACK: u16 = 8;
 
+/// A packet with items of a list.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    pub(super) kind: u8,
+    pub(super) seq: u8,
+    /// The first and the last of its list.
+    pub(super) start: bool,
+    pub(super) end: bool,
+    /// Whether an acknowledgement is due.
+    pub(super) require_ack: bool,
+    pub(super) body: &'a [u8],
+}
+
+/// Reads a packet as a client receives it: a part of a list.
+pub(super) fn read_part(information: &[u8]) -> Result<Part<'_>, Error> {
+    let wrong = Error::Malformed("ACSP packet");
+    let mut reader = Reader::new(information);
+    let (Ok(kind), Ok(seq), Ok(length), Ok(flags)) =
+        (reader.u8(), reader.u8(), reader.u16(), reader.u16())
+    else {
+        return Err(wrong);
+    };
+    let body = information.get(HEADER_LEN..usize::from(length));
+    match body {
+        Some(body) if flags & ACK == 0 => Ok(Part {
+            kind,
+            seq,
+            start: flags & START != 0,
+            end: flags & END != 0,
+            require_ack: flags & REQUIRE_ACK != 0,
+            body,
+        }),
+        _ => Err(wrong),
+    }
+}
+
+/// The acknowledgement of a part.
+pub(super) fn acknowledgement(part: &Part<'_>) -> Vec<u8> {
+    let mut packet = Writer::new();
+    packet.u8(part.kind).u8(part.seq);
+    // cast: 8
+    packet.u16(HEADER_LEN as u16).u16(ACK).u16(0);
+    packet.into_vec()
+}
+
+/// The routes of a part.
+pub(super) fn read_routes(body: &[u8]) -> Result<Vec<AcspRoute>, Error> {
+    let (entries, rest) = body.as_chunks::<12>();
+    if !rest.is_empty() {
+        return Err(Error::Malformed("ACSP route"));
+    }
+    Ok(entries
+        .iter()
+        .map(|[a, b, c, d, e, f, g, h, _, flags, _, _]| AcspRoute {
+            address: [*a, *b, *c, *d].into(),
+            mask: [*e, *f, *g, *h].into(),
+            private: flags & 1 != 0,
+        })
+        .collect())
+}
+
+/// The domains of a part; names are shown as they are, if they are text.
+pub(super) fn read_domains(body: &[u8]) -> Result<Vec<AcspDomain>, Error> {
+    let wrong = |_| Error::Malformed("ACSP domain");
+    let mut reader = Reader::new(body);
+    let mut domains = Vec::new();
+    while !reader.is_empty() {
+        let server = reader.u32().map_err(wrong)?.into();
+        let length = reader.u16().map_err(wrong)?;
+        let name = reader.bytes(length.into()).map_err(wrong)?;
+        let name = String::from_utf8_lossy(name).into_owned();
+        domains.push(AcspDomain { server, name });
+    }
+    Ok(domains)
+}
+
 /// What a client acknowledges.
 #[derive(Debug)]
 pub(super) struct Ack {

@@ -2,6 +2,7 @@
 //! tunnel, as Apple's published pppd speaks it: both options hold a version, and who asks for one
 //! receives. It begins only when a client does, and its end touches neither address family.
 
+mod client;
 mod data;
 
 use std::net::Ipv4Addr;
@@ -17,6 +18,7 @@ use crate::ncp::Ncp;
 use crate::option::{self, Opt};
 use crate::packet::Packet;
 
+pub(crate) use client::Client;
 use data::Sender;
 
 mod kind {
@@ -105,6 +107,53 @@ impl Protocol for Options {
 
     fn rejected(&mut self, _: &[Opt<'_>]) -> Result<(), Failure> {
         Ok(())
+    }
+}
+
+/// ACSCP on a link, at either end.
+#[derive(Debug)]
+pub(crate) enum End {
+    Server(Server),
+    Client(Client),
+}
+
+impl End {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Server(end) => end.poll_timeout(),
+            Self::Client(end) => end.poll_timeout(),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) {
+        match self {
+            Self::Server(end) => end.handle_timeout(context),
+            Self::Client(end) => end.handle_timeout(context),
+        }
+    }
+
+    /// A packet of ACSCP. Gives what a client knows by it, if that has changed.
+    pub(crate) fn handle_packet(
+        &mut self,
+        packet: &Packet<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Option<Acscp>, Error> {
+        match self {
+            Self::Server(end) => end.handle_packet(packet, context).map(|()| None),
+            Self::Client(end) => end.handle_packet(packet, context),
+        }
+    }
+
+    /// An ACSP packet, likewise.
+    pub(crate) fn handle_data(
+        &mut self,
+        information: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<Option<Acscp>, Error> {
+        match self {
+            Self::Server(end) => end.handle_data(information, context).map(|()| None),
+            Self::Client(end) => end.handle_data(information, context),
+        }
     }
 }
 

@@ -86,7 +86,7 @@ pub struct Link {
     ipv6cp: Option<Ncp<Ipv6cp>>,
     /// What a client tries beside them.
     ccp: Option<Ncp<Ccp>>,
-    acscp: Option<Box<acscp::Server>>,
+    acscp: Option<Box<acscp::End>>,
     /// The next identifier of a client whose protocols count together.
     shared_id: Option<u8>,
     echo: Watch,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use adit_crypto::Rng;
 
 use super::{Auth, Link, Role, context, first_id};
+use crate::acscp;
 use crate::automaton::{Automaton, Signal};
 use crate::ccp::Ccp;
 use crate::error::{Error, Failure};
@@ -41,6 +42,8 @@ impl Link {
         let magic = self.lcp.protocol.magic();
         let ccp = manner.ccp.map(|options| Ccp::new(options, magic));
         self.ccp = ccp.map(|ccp| Ncp::new(Automaton::new(ccp, restart, first, rng)));
+        let asks = matches!(&self.role, Role::Client(config) if config.acscp);
+        let acscp = asks.then(|| acscp::Client::new(restart, first, rng));
         let context = context!(self, now, rng);
         if let (Some(ncp), true) = (&mut self.ipv6cp, manner.ipv6cp_first) {
             ncp.start(context);
@@ -54,6 +57,10 @@ impl Link {
         }
         if let (Some(ncp), false) = (&mut self.ipv6cp, manner.ipv6cp_first) {
             ncp.start(context);
+        }
+        if let Some(mut client) = acscp {
+            client.start(context);
+            self.acscp = Some(Box::new(acscp::End::Client(client)));
         }
         self.check_network(now, rng);
     }
@@ -139,11 +146,15 @@ impl Link {
         let Some(acscp) = &mut self.acscp else {
             return Ok(());
         };
-        if number == protocol::ACSP {
-            return acscp.handle_data(information, context);
-        }
-        let packet = Packet::parse(information).inspect_err(|_| context.stats.malformed += 1)?;
-        acscp.handle_packet(&packet, context)
+        let known = if number == protocol::ACSP {
+            acscp.handle_data(information, context)?
+        } else {
+            let packet =
+                Packet::parse(information).inspect_err(|_| context.stats.malformed += 1)?;
+            acscp.handle_packet(&packet, context)?
+        };
+        self.events.extend(known.map(Event::Acscp));
+        Ok(())
     }
 
     /// The peer does not know one of the NCPs; the other one goes on.

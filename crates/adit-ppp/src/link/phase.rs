@@ -175,7 +175,7 @@ impl Link {
             .map(|ipv6| Ipv6cp::new(ipv6.local_interface_id, ipv6.peer_interface_id, rng));
         if let (Some(offer), Role::Server(config)) = (network.acscp, &self.role) {
             let acscp = acscp::Server::new(offer, config.restart, rng);
-            self.acscp = Some(Box::new(acscp));
+            self.acscp = Some(Box::new(acscp::End::Server(acscp)));
         }
         self.start_network(ipv4, ipv6, now, rng);
     }

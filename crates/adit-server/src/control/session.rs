@@ -203,8 +203,8 @@ impl Server {
             }
             Ppp::Authenticate(attempt) => self.authenticate(key, attempt),
             Ppp::Authenticated { .. } => session.connected_at = Some(now),
-            // The second is a client's.
-            Ppp::AuthFailed { .. } | Ppp::PasswordRejected { .. } => {}
+            // The last two are a client's.
+            Ppp::AuthFailed { .. } | Ppp::PasswordRejected { .. } | Ppp::Acscp(_) => {}
             Ppp::Ipv4Up { peer: address, .. } => {
                 tracing::info!(
                     session = %session.id,

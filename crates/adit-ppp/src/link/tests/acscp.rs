@@ -164,3 +164,107 @@ fn other_versions_and_options_are_turned_down() {
     let (result, said) = script.feed("8235 01 02 0008 0100 0000");
     assert!(matches!(result, Err(Error::Options(_))) && said.is_empty());
 }
+
+/// Both ends, over lines that lose and reorder: the client ends with what the server has.
+#[test]
+fn a_client_learns_what_the_server_offers() {
+    use super::pair::{Line, Pair, To};
+    for seed in 0..20 {
+        let line = Line {
+            loss_percent: if seed == 0 { 0 } else { 20 },
+            duplicate_percent: 10,
+            jitter: Duration::from_millis(100),
+        };
+        let client = ClientConfig {
+            acscp: true,
+            ..client_config()
+        };
+        let server = ServerConfig {
+            auth_timeout: Duration::from_secs(120),
+            ..server_config()
+        };
+        let mut pair = Pair::new(server, client, line, seed);
+        let offer = Acscp {
+            routes: (0..=255).map(route).collect(),
+            ..offer()
+        };
+        pair.network.acscp = Some(offer.clone());
+        pair.seconds(240);
+        let known = pair
+            .client_events
+            .iter()
+            .rev()
+            .find_map(|event| match event {
+                Event::Acscp(known) => Some(known.clone()),
+                _ => None,
+            });
+        assert!(known.as_ref() == Some(&offer), "seed {seed}: {known:?}");
+        assert!(pair.both_open());
+        if seed == 0 {
+            let asks: String = ASKS.replace(' ', "");
+            let first = pair
+                .sent
+                .iter()
+                .find(|(to, frame)| *to == To::Server && hex::encode(frame).contains("8235"));
+            let first = hex::encode(&first.unwrap().1);
+            // But for the identifier, which is drawn here.
+            assert_eq!(first[first.len() - 28..], asks[asks.len() - 28..]);
+            assert_eq!(pair.sent(To::Client, LCP, 8), 0, "no Protocol-Reject");
+        }
+    }
+}
+
+/// A server that has none of it: both families live on.
+#[test]
+fn a_client_takes_a_protocol_reject_of_it() {
+    use super::pair::{Pair, To};
+    let client = ClientConfig {
+        acscp: true,
+        ..client_config()
+    };
+    let mut pair = Pair::good(server_config(), client);
+    pair.seconds(60);
+    assert!(pair.both_open());
+    assert_eq!(pair.sent(To::Client, LCP, 8), 1);
+    assert_eq!(pair.sent(To::Server, ACSCP, 1), 1, "asked once");
+    let told = |event: &Event| matches!(event, Event::Acscp(_));
+    assert!(!pair.client_events.iter().any(told));
+}
+
+/// What a server may send a client that asked for nothing or gets nonsense.
+#[test]
+fn a_client_refuses_lists_that_are_not_right() {
+    use super::pair::Pair;
+    let client = ClientConfig {
+        acscp: true,
+        ..client_config()
+    };
+    let mut pair = Pair::good(server_config(), client);
+    pair.network.acscp = Some(offer());
+    pair.seconds(5);
+    let before = pair.client_events.len();
+    for (frame, malformed) in [
+        ("0235 01 00 0008 0004 0000", true),
+        ("0235 01 00 0009 0003 0000", true),
+        ("0235 01 00 0007 0003 0000", true),
+        ("0235 01 00 0009 0003 0000 00", true),
+        ("0235 02 00 000d 0003 0000 0a00000100", true),
+        ("0235 02 00 000e 0003 0000 0a0000010001", true),
+        ("0235 03 00 0008 0003 0000", false),
+        ("0235 01", true),
+    ] {
+        let frame = hex::decode(frame.replace(' ', "")).unwrap();
+        let result = pair.client.handle_frame(&frame, pair.now, &mut pair.rng);
+        assert_eq!(matches!(result, Err(Error::Malformed(_))), malformed);
+        assert!(result.is_err());
+    }
+    pair.drain();
+    assert_eq!(pair.client_events.len(), before);
+    // The middle of a list whose start never came is not a list.
+    let frame = hex::decode("0235011400080009 0000".replace(' ', "")).unwrap();
+    pair.client
+        .handle_frame(&frame, pair.now, &mut pair.rng)
+        .unwrap();
+    pair.drain();
+    assert_eq!(pair.client_events.len(), before);
+}

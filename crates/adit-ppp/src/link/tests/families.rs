@@ -98,6 +98,64 @@ fn a_protocol_reject_in_mid_session_takes_one_family_down() {
     assert!(!has(&pair.server_events, &Event::Ipv4Down));
 }
 
+/// Whatever befalls one family at either end, the other one is open at every moment, and the first
+/// comes back unless the peer does not know it.
+#[test]
+fn neither_end_lets_one_family_touch_the_other() {
+    for (to, number) in [
+        (To::Server, IPCP),
+        (To::Server, IPV6CP),
+        (To::Client, IPCP),
+        (To::Client, IPV6CP),
+    ] {
+        let [high, low] = number.to_be_bytes();
+        let ask: &[u8] = match number {
+            IPCP => &[1, 77, 0, 10, 3, 6, 10, 9, 0, 33],
+            _ => &[1, 77, 0, 14, 1, 10, 2, 0, 0, 0, 0, 0, 0, 7],
+        };
+        let ncp = |body: &[u8]| [&[0xff, 3, high, low], body].concat();
+        let reject = [0xff, 3, 0xc0, 0x21, 8, 9, 0, 10, high, low, 1, 1, 0, 4];
+        for (frame, returns) in [
+            (ncp(ask), true),
+            (ncp(&[5, 78, 0, 4]), true),
+            // A Configure-Reject or a Code-Reject of what it lives by.
+            (ncp(&[7, 79, 0, 8, 1, 1, 0, 4]), false),
+            (reject.to_vec(), false),
+        ] {
+            let mut pair = Pair::good(server_config(), client_config());
+            pair.seconds(1);
+            assert!(pair.both_open());
+            let now = pair.now;
+            let link = match to {
+                To::Server => &mut pair.server,
+                To::Client => &mut pair.client,
+            };
+            let _ = link.handle_frame(&frame, now, &mut pair.rng);
+            pair.drain();
+            let open = |pair: &Pair, wanted: u16| match wanted {
+                IPCP => pair.server.ipv4_open() && pair.client.ipv4_open(),
+                _ => pair.server.ipv6_open() && pair.client.ipv6_open(),
+            };
+            let other = if number == IPCP { IPV6CP } else { IPCP };
+            assert!(!open(&pair, number), "{to:?} {number:04x}: {frame:?}");
+            for _ in 0..600 {
+                assert!(open(&pair, other), "{to:?} {number:04x}: {frame:?}");
+                pair.run(Duration::from_millis(50));
+            }
+            if returns {
+                assert!(open(&pair, number), "{to:?} {number:04x}: {frame:?}");
+            }
+            assert_eq!(pair.down(), (None, None));
+            let down = if number == IPCP {
+                Event::Ipv6Down
+            } else {
+                Event::Ipv4Down
+            };
+            assert!(!has(&pair.server_events, &down) && !has(&pair.client_events, &down));
+        }
+    }
+}
+
 #[test]
 fn an_mru_below_1280_leaves_ipv6_out() {
     let client = ClientConfig {
