@@ -29,7 +29,7 @@ fn whole(world: &mut World, id: ClientId) {
 fn leaves_nothing(world: &mut World, id: ClientId) {
     world.hang_up(id);
     world.run_for(20 * Duration::from_secs(1));
-    assert_eq!(world.server.gauges(), Gauges::default());
+    assert_eq!(world.held(), Gauges::default());
 }
 
 fn behind_nat() -> (IpAddr, Option<Nat>) {

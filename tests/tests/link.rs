@@ -96,7 +96,7 @@ fn a_prefix_behind_the_client_is_routed_while_it_is_delegated() {
     assert_eq!(world.server.stats().ip_spoofed, 2);
 
     world.hang_up(id);
-    assert!(world.run_until(MINUTE, |world| world.server.gauges() == Gauges::default()));
+    assert!(world.run_until(MINUTE, |world| world.held() == Gauges::default()));
 }
 
 #[test]

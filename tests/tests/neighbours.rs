@@ -55,11 +55,12 @@ fn carrier(seed: u64) -> (World, Vec<ClientId>) {
     (world, ids)
 }
 
-/// Whether a client has what its kind asks for; Android asks for no IPv6.
+/// Whether a client has what its kind asks for; Android asks for no IPv6, a router for no address.
 fn up(world: &World, id: ClientId) -> bool {
     let state = world.state(id);
     let profiles = Profile::all();
-    let ipv6 = id.0 == COUNT - 1 || profiles[id.0 % profiles.len()].ipv6;
+    let profile = profiles[id.0 % profiles.len()];
+    let ipv6 = id.0 == COUNT - 1 || profile.ipv6 && profile.host.advertisements;
     state.ipv4.is_some() && (!ipv6 || state.ipv6.is_some())
 }
 

@@ -36,9 +36,7 @@ fn probe(change: impl FnOnce(&mut adit_server::Config), ask: Ask, from: IpAddr) 
     change(&mut config.server);
     let mut world = World::new(config);
     let (steps, _) = world.probe(ask, from);
-    let clean = world.run_until(2 * MINUTE, |world| {
-        world.server.gauges() == Gauges::default()
-    });
+    let clean = world.run_until(2 * MINUTE, |world| world.held() == Gauges::default());
     assert!(clean, "left behind: {:?}", world.server.gauges());
     steps
 }
@@ -247,9 +245,7 @@ fn a_full_probe_finds_exactly_what_the_server_takes() {
     // Profiles, batches, what was taken, each with its farewell, and main mode of four connections.
     assert!(first < 70, "{first} messages");
     assert!(sent.iter().all(|(_, size)| *size < 1400));
-    let clean = world.run_until(2 * MINUTE, |world| {
-        world.server.gauges() == Gauges::default()
-    });
+    let clean = world.run_until(2 * MINUTE, |world| world.held() == Gauges::default());
     assert!(clean, "left behind: {:?}", world.server.gauges());
 }
 

@@ -253,7 +253,8 @@ fn profiles_are_found_by_name() {
         assert_eq!(found.name, profile.name);
         let mut config = setup::client("user0");
         profile.apply(&mut config);
-        assert!(Arc::strong_count(&config.ike) == 1 && config.ike.pfs.is_none());
+        assert_eq!(config.ike.pfs, profile.pfs);
+        assert_eq!(Arc::strong_count(&config.ike), 1);
         assert!(!config.ike.phase1.is_empty() && !config.ike.esp.is_empty());
     }
     assert!(Profile::named("beos").is_none());

@@ -24,8 +24,7 @@ fn refused(change: impl FnOnce(&mut adit_client::Config)) -> (World, DownReason)
     );
     let reason = world.state(id).down.clone().unwrap();
     assert!(
-        world.run_until(30 * MINUTE, |world| world.server.gauges()
-            == Gauges::default()),
+        world.run_until(30 * MINUTE, |world| world.held() == Gauges::default()),
         "left behind: {:?}",
         world.server.gauges()
     );

@@ -116,7 +116,7 @@ fn the_server_replaces_what_its_client_does_not() {
         assert_eq!(info.encapsulation, if forced { "udp" } else { "esp" });
         world.hang_up(id);
         world.run_for(2 * MINUTE);
-        assert_eq!(world.server.gauges(), adit_server::Gauges::default());
+        assert_eq!(world.held(), adit_server::Gauges::default());
     }
 }
 

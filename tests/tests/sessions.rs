@@ -94,7 +94,7 @@ fn a_clean_end_leaves_nothing_behind() {
     );
     world.hang_up(id);
     assert!(
-        world.run_until(MINUTE, |world| world.server.gauges() == Gauges::default()),
+        world.run_until(MINUTE, |world| world.held() == Gauges::default()),
         "{:?}",
         world.server.gauges()
     );
@@ -119,7 +119,7 @@ fn a_stopping_server_tells_its_clients() {
             world.state(id).down
         );
     }
-    assert_eq!(world.server.gauges(), Gauges::default());
+    assert_eq!(world.held(), Gauges::default());
 }
 
 #[test]

@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use adit_crypto::Rng;
 use adit_l2tp::{Order, Role, Sequencing, Stop, Tunnel};
-use adit_link::{Handled, Host, HostEvent};
-use adit_ppp::{AuthOption, Link, NcpState};
+use adit_link::dhcp4::{self, Wording};
+use adit_link::{Handled, Host, HostEvent, HostWants};
+use adit_ppp::{AuthOption, Link, NcpState, Secret};
 use adit_wire::PacketBuf;
 use adit_wire::ip::{Family, IpHeader};
 
@@ -38,6 +39,12 @@ pub(crate) struct Call {
     sequencing: Option<Sequencing>,
     ppp: Option<Link>,
     host: Option<Host>,
+    wants: HostWants,
+    /// How routes are asked for, if they are.
+    inform: Option<Wording>,
+    dhcp4: Option<dhcp4::Client>,
+    /// Messages that are whole.
+    ready: VecDeque<PacketBuf>,
     told: VecDeque<Told>,
     goodbye: Ending,
     /// Why it is being ended, once it is.
@@ -47,14 +54,20 @@ pub(crate) struct Call {
 impl Call {
     /// A call that has not begun.
     pub(crate) fn new(config: &Config) -> Self {
+        let mut ppp_config = config.ppp.clone();
+        ppp_config.acscp = config.split_tunnel && config.split.acscp;
         Self {
             l2tp: config.l2tp.clone(),
-            ppp_config: config.ppp.clone(),
+            ppp_config,
             tunnel: None,
             session: None,
             sequencing: None,
             ppp: None,
             host: None,
+            wants: config.host,
+            inform: config.split.inform.filter(|_| config.split_tunnel),
+            dhcp4: None,
+            ready: VecDeque::new(),
             told: VecDeque::new(),
             goodbye: config.ending,
             ending: None,
@@ -137,6 +150,16 @@ impl Call {
             self.told.extend(events.map(Told::Event));
             return None;
         }
+        if let Some(dhcp4) = &mut self.dhcp4 {
+            match dhcp4.handle_packet(inner, &header) {
+                Ok(None) => {}
+                answer => {
+                    let told = answer.ok().flatten().map(Event::Dhcp4);
+                    self.told.extend(told.map(Told::Event));
+                    return None;
+                }
+            }
+        }
         Some(start..start + header.end)
     }
 
@@ -185,17 +208,38 @@ impl Call {
         if let Some(host) = &mut self.host {
             host.handle_timeout(now, rng);
         }
+        self.ask_for_routes(now);
+    }
+
+    fn ask_for_routes(&mut self, now: Instant) {
+        let asked = self.dhcp4.as_mut();
+        if let Some(packet) = asked.and_then(|client| client.handle_timeout(now)) {
+            self.prepare(&packet);
+        }
+    }
+
+    /// Makes an IP packet of our own a message, if its family is up.
+    fn prepare(&mut self, packet: &[u8]) {
+        let mut packet = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
+        if self.wrap_ip(&mut packet).is_some() {
+            self.ready.push_back(packet);
+        }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let tunnel = self.tunnel.as_ref().and_then(Tunnel::poll_timeout);
         let ppp = self.ppp.as_ref().and_then(Link::poll_timeout);
         let host = self.host.as_ref().and_then(Host::poll_timeout);
-        [tunnel, ppp, host].into_iter().flatten().min()
+        let dhcp4 = self.dhcp4.as_ref();
+        let dhcp4 = dhcp4.and_then(dhcp4::Client::poll_timeout);
+        [tunnel, ppp, host, dhcp4].into_iter().flatten().min()
     }
 
     /// The next L2TP message, with room for what goes around it.
     pub(crate) fn poll_message(&mut self) -> Option<PacketBuf> {
+        if let Some(message) = self.ready.pop_front() {
+            return Some(message);
+        }
         let buffer = |bytes: &[u8]| PacketBuf::from_slice(HEADROOM, bytes, TAILROOM);
         if let Some(message) = self.tunnel.as_mut().and_then(Tunnel::poll_transmit) {
             return Some(buffer(&message));
@@ -234,6 +278,8 @@ impl Call {
                 HostEvent::RouteGone { prefix } => Event::Ipv6RouteGone { prefix },
                 HostEvent::Mtu(mtu) => Event::Mtu(mtu),
                 HostEvent::Dns(dns) => Event::Ipv6Dns(dns),
+                HostEvent::Delegated { prefix, server } => Event::Delegated { prefix, server },
+                HostEvent::DelegationGone { prefix } => Event::DelegationGone { prefix },
             });
         } else if self.tunnel.as_ref().is_some_and(Tunnel::is_closed) {
             self.tunnel = None;
@@ -253,12 +299,25 @@ impl Call {
     /// Terminate-Request, if it is said at all, then CDN and StopCCN. `false` if there is nothing to end.
     pub(crate) fn close(&mut self, now: Instant, rng: &mut Rng) -> bool {
         self.ending.get_or_insert(DownReason::Closed);
+        if let Some(host) = self.host.as_mut().filter(|_| self.goodbye.ppp) {
+            host.release(rng);
+            while let Some(packet) = self.host.as_mut().and_then(Host::poll_transmit) {
+                self.prepare(&packet);
+            }
+        }
         if let Some(ppp) = self.ppp.as_mut().filter(|_| self.goodbye.ppp) {
             ppp.close(adit_ppp::CloseReason::Administrative, now, rng);
         } else {
             self.close_tunnel(now);
         }
         self.tunnel.is_some()
+    }
+
+    /// Tries another password, which the server has asked for.
+    pub(crate) fn handle_password(&mut self, password: Secret, now: Instant, rng: &mut Rng) {
+        if let Some(ppp) = &mut self.ppp {
+            ppp.handle_password(password, now, rng);
+        }
     }
 
     /// Why it is being ended, if it failed.
@@ -305,10 +364,7 @@ impl Call {
             L2tp::SessionUp { local, remote } => {
                 self.session = Some((local, remote));
                 self.sequencing = self.tunnel.as_ref().map(|tunnel| tunnel.sequencing(local));
-                let mut config = self.ppp_config.clone();
-                // Nobody is there to be asked for another password.
-                config.retry = false;
-                self.ppp = Some(Link::client(config, now, rng));
+                self.ppp = Some(Link::client(self.ppp_config.clone(), now, rng));
                 self.tell(Event::Session { local, remote });
             }
             // About a line, which a connection over IP does not have.
@@ -345,12 +401,18 @@ impl Call {
             Ppp::AuthFailed { reason, .. } => self.tell(Event::AuthFailed(reason)),
             Ppp::Ipv4Up {
                 local, peer, dns, ..
-            } => self.tell(Event::Ipv4 {
-                address: local,
-                server: peer,
-                dns,
-            }),
+            } => {
+                self.tell(Event::Ipv4 {
+                    address: local,
+                    server: peer,
+                    dns,
+                });
+                let inform = self.inform;
+                self.dhcp4 = inform.map(|inform| dhcp4::Client::new(inform, local, now, rng));
+                self.ask_for_routes(now);
+            }
             Ppp::Ipv4Down | Ppp::Ipv4Refused => {
+                self.dhcp4 = None;
                 let why = self.ppp.as_ref().map(Link::ipcp_state);
                 self.tell(Event::NoIpv4(why.unwrap_or(NcpState::Waiting)));
             }
@@ -358,8 +420,8 @@ impl Call {
                 local_interface_id,
                 peer_interface_id,
             } => {
-                let host = Host::new(local_interface_id, peer_interface_id, now, rng);
-                self.host = Some(host);
+                let ids = (local_interface_id, peer_interface_id);
+                self.host = Some(Host::wanting(self.wants, ids, now, rng));
                 self.tell(Event::Ipv6Link {
                     interface_id: local_interface_id,
                     server_interface_id: peer_interface_id,
@@ -373,6 +435,7 @@ impl Call {
             Ppp::Down { reason } => {
                 let ppp = self.ppp.take();
                 self.host = None;
+                self.dhcp4 = None;
                 let text = DownReason::Ppp(ppp_end(&reason, ppp.as_ref()));
                 use adit_ppp::DownReason as Why;
                 match reason {
@@ -383,7 +446,16 @@ impl Call {
                     _ => self.told.push_back(Told::Failed(text)),
                 }
             }
-            Ppp::Authenticate(_) | Ppp::PasswordRejected { .. } => {}
+            Ppp::Acscp(known) => {
+                // Apple's clients do not ask twice.
+                self.inform = None;
+                self.dhcp4 = None;
+                self.tell(Event::Acscp(known));
+            }
+            Ppp::PasswordRejected { code, message } => {
+                self.tell(Event::PasswordRejected { code, message });
+            }
+            Ppp::Authenticate(_) => {}
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use adit_ike::Opening;
 use adit_l2tp::StopResult;
+use adit_link::HostWants;
+use adit_link::dhcp4::Wording;
 use adit_wire::ip::Family;
 
 /// One connection's configuration.
@@ -37,6 +39,12 @@ pub struct Config {
     pub refuse_server_behind_nat: bool,
     /// How it ends a connection.
     pub ending: Ending,
+    /// Whether only some of the traffic is to pass the tunnel, so that routes are asked for.
+    pub split_tunnel: bool,
+    /// How it asks for them.
+    pub split: Split,
+    /// What it uses of what the IPv6 link tells it.
+    pub host: HostWants,
     /// The address and port that NAT-T traffic leaves from (4500 for most clients).
     pub nat_t_local: SocketAddr,
     /// Whether to cut HMAC-SHA2-256 at 96 bits where 128 were negotiated, as the kernels of Android
@@ -44,6 +52,16 @@ pub struct Config {
     pub cut_icv: bool,
     /// The largest outer packet that reaches the server, in bytes of IP.
     pub path_mtu: u16,
+}
+
+/// How a client with a split tunnel learns what belongs into it in IPv4. In IPv6, Router Advertisements
+/// tell it unasked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    /// By ACSCP; where that opens, DHCP is not asked any more.
+    pub acscp: bool,
+    /// By DHCPINFORM.
+    pub inform: Option<Wording>,
 }
 
 /// How a client says good-bye. Deletes for the ESP SAs and the ISAKMP SA end it always.
@@ -91,6 +109,9 @@ impl Config {
             ending: Ending::default(),
             nat_t_local,
             cut_icv: false,
+            split_tunnel: false,
+            split: Split::default(),
+            host: HostWants::default(),
             path_mtu: 1500,
         }
     }

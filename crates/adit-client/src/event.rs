@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use adit_crypto::{EspSuite, Group};
-use adit_link::Advertised;
 use adit_link::domain::Domain;
-use adit_ppp::{AuthFailure, AuthOption, AuthProtocol, Framing, NcpState};
+use adit_link::{Advertised, dhcp4};
+use adit_ppp::{Acscp, AuthFailure, AuthOption, AuthProtocol, Framing, NcpState};
 use ipnet::Ipv6Net;
 
 /// The steps of a connection, in the order they usually come.
@@ -49,6 +49,14 @@ pub enum Event {
     Lcp(Lcp),
     /// PPP accepted the user.
     Authenticated,
+    /// The password is wrong, and another one would be taken: answer with `handle_password`, or
+    /// close. Only where the PPP configuration says `retry`.
+    PasswordRejected {
+        /// The error number of MS-CHAPv2 (RFC 2759 6).
+        code: Option<u32>,
+        /// The server's message.
+        message: String,
+    },
     /// It did not; `Down` follows.
     AuthFailed(AuthFailure),
     /// IPv4 is up.
@@ -111,6 +119,22 @@ pub enum Event {
     Dhcp6(Vec<Ipv6Addr>),
     /// Resolvers for IPv6, all that are known.
     Ipv6Dns(Vec<Ipv6Addr>),
+    /// DHCPINFORM was answered.
+    Dhcp4(dhcp4::Told),
+    /// ACSCP has opened, or brought a list: all that it told so far.
+    Acscp(Acscp),
+    /// A prefix for the networks behind us; its server is the way out.
+    Delegated {
+        /// The prefix.
+        prefix: Ipv6Net,
+        /// The server's link-local address.
+        server: Ipv6Addr,
+    },
+    /// A delegated prefix that is ours no more.
+    DelegationGone {
+        /// The prefix.
+        prefix: Ipv6Net,
+    },
     /// Search domains.
     Ipv6Search(Vec<Domain>),
     /// The connection is over; nothing comes after this.

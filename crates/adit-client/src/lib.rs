@@ -14,6 +14,6 @@ pub mod profile;
 mod sas;
 
 pub use client::{Client, HEADROOM, Job, JobDone, TAILROOM};
-pub use config::{Config, Ending};
+pub use config::{Config, Ending, Split};
 pub use event::{DownReason, Event, Lcp};
 pub use plain::PlainClient;

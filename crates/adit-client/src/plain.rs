@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use adit_crypto::Rng;
 use adit_link::mtu::PlainEncapsulation;
+use adit_ppp::Secret;
 use adit_wire::PacketBuf;
 use adit_wire::ip::Family;
 
@@ -96,6 +97,12 @@ impl PlainClient {
     /// everything has been said.
     pub fn close(&mut self, now: Instant) {
         self.call.close(now, &mut self.rng);
+        self.drive(now);
+    }
+
+    /// Tries another password, after [`Event::PasswordRejected`].
+    pub fn handle_password(&mut self, password: Secret, now: Instant) {
+        self.call.handle_password(password, now, &mut self.rng);
         self.drive(now);
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use adit_client::{Client, Event, Job, PlainClient};
+use adit_ppp::Secret;
 use adit_wire::{PacketBuf, Path, Transmit};
 
 /// What dials from one address.
@@ -36,6 +37,13 @@ impl Caller {
         match self {
             Self::Ipsec(client) => client.close(now),
             Self::Plain(client, _) => client.close(now),
+        }
+    }
+
+    pub(super) fn handle_password(&mut self, password: Secret, now: Instant) {
+        match self {
+            Self::Ipsec(client) => client.handle_password(password, now),
+            Self::Plain(client, _) => client.handle_password(password, now),
         }
     }
 

@@ -3,6 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use adit_client::{DownReason, Event};
+use adit_link::dhcp4;
+use adit_ppp::Acscp;
+use ipnet::Ipv6Net;
 
 /// What a client has come to.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,14 @@ pub struct Dialled {
     pub dns4: Vec<Ipv4Addr>,
     /// IPv6 resolvers.
     pub dns6: Vec<Ipv6Addr>,
+    /// What DHCPINFORM brought.
+    pub dhcp4: Option<dhcp4::Told>,
+    /// What ACSCP brought, once it has opened.
+    pub acscp: Option<Acscp>,
+    /// IPv6 routes into the tunnel, beside the default route.
+    pub routes6: Vec<Ipv6Net>,
+    /// The prefix for networks behind it.
+    pub delegated: Option<Ipv6Net>,
     /// MTU announced on the link.
     pub mtu: Option<u32>,
     /// IPv4 packets that came back from the host.
@@ -45,6 +56,14 @@ impl Dialled {
             Event::NoIpv6(_) => self.ipv6 = None,
             Event::Ipv6Router { address } => self.router = Some(*address),
             Event::Ipv6RouterGone { .. } => self.router = None,
+            Event::Ipv6Route { prefix } => self.routes6.push(*prefix),
+            Event::Ipv6RouteGone { prefix } => self.routes6.retain(|route| route != prefix),
+            Event::Dhcp4(told) => self.dhcp4 = Some(told.clone()),
+            Event::Acscp(known) => self.acscp = Some(known.clone()),
+            Event::Delegated { prefix, .. } => self.delegated = Some(*prefix),
+            Event::DelegationGone { prefix } => {
+                self.delegated = self.delegated.filter(|held| held != prefix);
+            }
             Event::Mtu(mtu) => self.mtu = Some(*mtu),
             Event::Ipv6Dns(dns) => self.dns6.clone_from(dns),
             Event::Down(reason) => {

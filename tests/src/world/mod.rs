@@ -6,7 +6,7 @@ mod probe;
 mod run;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use adit_client::{Client, PlainClient};
 use adit_crypto::Rng;
 use adit_ppp::{Credential, RejectReason, Secret};
-use adit_server::{Device, Grant, Lease, Server};
+use adit_server::{Device, Gauges, Grant, Lease, Server};
 use adit_wire::ip::Family;
 use adit_wire::{Channel, PacketBuf, Path};
 
@@ -64,6 +64,8 @@ struct End {
     address: IpAddr,
     nat: Option<Nat>,
     state: Dialled,
+    /// Passwords that its user tries when the configured one is wrong.
+    passwords: VecDeque<Secret>,
     redial: bool,
     redial_at: Option<Instant>,
     alive: bool,
@@ -220,6 +222,7 @@ impl World {
                 dials: 1,
                 ..Dialled::default()
             },
+            passwords: VecDeque::new(),
             redial,
             redial_at: None,
             alive: true,
@@ -265,6 +268,12 @@ impl World {
     /// What a client has come to.
     pub fn state(&self, id: ClientId) -> &Dialled {
         &self.clients[id.0].state
+    }
+
+    /// Gives a client's user another password to try.
+    pub fn remember(&mut self, id: ClientId, password: &str) {
+        let password = Secret::new(password.as_bytes());
+        self.clients[id.0].passwords.push_back(password);
     }
 
     /// Cuts a client's power: it says nothing more and forgets everything.
@@ -389,6 +398,14 @@ impl World {
     pub fn shut_down(&mut self) {
         self.server.shutdown(self.now);
         self.drain_server();
+    }
+
+    /// What the server holds for clients that are there, so not the addresses that devices get again.
+    pub fn held(&self) -> Gauges {
+        Gauges {
+            remembered: 0,
+            ..self.server.gauges()
+        }
     }
 
     /// Datagrams sent and lost so far.

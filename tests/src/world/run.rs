@@ -289,6 +289,12 @@ impl World {
                 let now = self.now;
                 end.client.ipsec().handle_job(job.run(Self::UNIX), now);
             } else if let Some(event) = end.client.poll_event() {
+                if matches!(event, adit_client::Event::PasswordRejected { .. }) {
+                    match end.passwords.pop_front() {
+                        Some(password) => end.client.handle_password(password, self.now),
+                        None => end.client.close(self.now),
+                    }
+                }
                 end.state.note(event);
                 if end.state.down.is_some() && end.redial {
                     end.redial_at = Some(self.now + Duration::from_secs(1));

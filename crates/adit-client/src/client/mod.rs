@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use adit_crypto::Rng;
 use adit_ike::{IdValue, IkeSa};
 use adit_link::mtu::Encapsulation;
+use adit_ppp::Secret;
 use adit_wire::{Channel, PacketBuf, Path, Transmit, udp};
 
 use crate::call::{Call, Told};
@@ -307,6 +308,12 @@ impl Client {
             self.hang_up_at = Some(now);
             self.hang_up(now);
         }
+        self.drive(now);
+    }
+
+    /// Tries another password, after [`Event::PasswordRejected`].
+    pub fn handle_password(&mut self, password: Secret, now: Instant) {
+        self.call.handle_password(password, now, &mut self.rng);
         self.drive(now);
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adit_ike::{Credentials, Psk};
+use adit_link::HostWants;
 use adit_ppp::{AuthMethod, Restart, Secret};
 use adit_wire::{Channel, Path};
 
@@ -87,6 +88,8 @@ pub(super) fn config(ask: &Ask, ends: &Ends) -> Config {
         profile.apply(&mut config);
     }
     config.refuse_server_behind_nat = false;
+    // What the server tells is to be seen, whoever would not look.
+    config.host = HostWants::default();
     let ike = Arc::make_mut(&mut config.ike);
     // ESP as a protocol of its own would need rights that a probe does not ask for.
     ike.force_encapsulation = true;

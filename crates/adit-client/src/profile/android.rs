@@ -10,7 +10,7 @@ use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, Md5,
     Modp1024, Sha1, Sha2_256, TripleDes, esp, ike,
 };
-use super::{Profile, Retransmit, hours, ppp, timed, vendor};
+use super::{EVERYTHING, NO_ROUTES, Profile, Retransmit, hours, ppp, timed, vendor};
 use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
@@ -82,6 +82,7 @@ pub const ANDROID: Profile = Profile {
     },
     phase1_lifetime: hours(8),
     esp_lifetime: timed(hours(8)),
+    pfs: None,
     inner_port: 45_127,
     selector_port: Some(0),
     refuses_server_behind_nat: false,
@@ -104,6 +105,8 @@ pub const ANDROID: Profile = Profile {
     echo: None,
     ppp: ppp::COMPRESSING_PPPD,
     ipv6: false,
+    split: NO_ROUTES,
+    host: EVERYTHING,
     cut_icv: false,
 };
 

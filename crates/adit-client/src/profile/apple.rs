@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use adit_ike::{DurationFormat, EspTransform, Manner, Phase1Attribute, Phase1Transform};
 use adit_l2tp::{Item, ResultFormat, StopResult, must};
+use adit_link::dhcp4::Wording;
 use adit_ppp::Echo;
 
 use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, HmacMd5_96, HmacSha1_96, HmacSha2_256_128, Md5,
     Modp1024, Modp1536, Modp2048, Sha1, Sha2_256, Sha2_512, TripleDes, esp, ike,
 };
-use super::{Profile, Retransmit, hours, ppp, timed, vendor};
-use crate::config::Ending;
+use super::{EVERYTHING, Profile, Retransmit, hours, ppp, timed, vendor};
+use crate::config::{Ending, Split};
 
 const PHASE1: &[Phase1Transform] = &[
     ike(Aes256, Sha2_256, Modp2048),
@@ -71,6 +72,20 @@ const L2TP: adit_l2tp::Manner = adit_l2tp::Manner {
     ..adit_l2tp::Manner::OWN
 };
 
+/// By its published source: an interface without a hardware address gets one that is made up, and
+/// routes are read from Microsoft's option only.
+const INFORM: Wording = Wording {
+    hardware: 8,
+    hardware_address: &[0, 0, 0, 1],
+    transaction: Some(1),
+    vendor_class: "",
+    parameters: &[6, 44, 43, 1, 249, 15],
+    checksum: false,
+    routes: 249,
+    tries: 4,
+    interval: Duration::from_secs(3),
+};
+
 /// macOS and iOS.
 pub const APPLE: Profile = Profile {
     name: "apple",
@@ -98,6 +113,7 @@ pub const APPLE: Profile = Profile {
     },
     phase1_lifetime: hours(1),
     esp_lifetime: timed(hours(1)),
+    pfs: None,
     inner_port: 51_823,
     selector_port: None,
     refuses_server_behind_nat: false,
@@ -123,5 +139,10 @@ pub const APPLE: Profile = Profile {
     }),
     ppp: ppp::PPPD,
     ipv6: true,
+    split: Split {
+        acscp: true,
+        inform: Some(INFORM),
+    },
+    host: EVERYTHING,
     cut_icv: false,
 };

@@ -9,6 +9,7 @@ mod chromeos;
 mod network_manager;
 mod ppp;
 mod racoon;
+mod routeros;
 mod transforms;
 pub(crate) mod vendor;
 mod windows10;
@@ -17,16 +18,19 @@ mod windows7;
 use std::sync::Arc;
 use std::time::Duration;
 
+use adit_crypto::Group;
 use adit_ike::{Manner, SaLifetime};
+use adit_link::HostWants;
 use adit_ppp::Echo;
 
-use crate::config::{Config, Ending};
+use crate::config::{Config, Ending, Split};
 
 pub use android::{ANDROID, ANDROID7};
 pub use apple::APPLE;
 pub use chromeos::CHROMEOS;
 pub use network_manager::NETWORK_MANAGER;
 pub use racoon::RACOON;
+pub use routeros::ROUTEROS;
 pub use windows7::WINDOWS7;
 pub use windows10::WINDOWS10;
 
@@ -41,6 +45,8 @@ pub struct Profile {
     pub phase1_lifetime: Duration,
     /// Lifetime of its ESP SAs.
     pub esp_lifetime: SaLifetime,
+    /// Group of its perfect forward secrecy, if it asks for any.
+    pub pfs: Option<Group>,
     /// Its UDP port inside the SAs: 1701, or one of the ephemeral ones.
     pub inner_port: u16,
     /// The port of IDci; `None`: the inner port.
@@ -69,13 +75,17 @@ pub struct Profile {
     pub ppp: adit_ppp::Manner,
     /// Whether it asks for IPv6.
     pub ipv6: bool,
+    /// How it learns IPv4 routes where the tunnel is split.
+    pub split: Split,
+    /// What it uses of what the IPv6 link tells it.
+    pub host: HostWants,
     /// Whether its kernel cuts HMAC-SHA2-256 at 96 bits.
     pub cut_icv: bool,
 }
 
 impl Profile {
     /// All profiles.
-    pub fn all() -> [&'static Self; 8] {
+    pub fn all() -> [&'static Self; 9] {
         [
             &WINDOWS7,
             &WINDOWS10,
@@ -85,6 +95,7 @@ impl Profile {
             &NETWORK_MANAGER,
             &CHROMEOS,
             &RACOON,
+            &ROUTEROS,
         ]
     }
 
@@ -106,13 +117,15 @@ impl Profile {
         config.ending = self.ending;
         config.selector_port = self.selector_port;
         config.cut_icv = self.cut_icv;
+        config.split = self.split;
+        config.host = self.host;
     }
 
     /// The part of it that is about IKE.
     pub fn apply_ike(&self, ike: &mut adit_ike::Config) {
         ike.phase1 = self.manner.phase1_proposals();
         ike.esp = self.manner.esp_suites();
-        ike.pfs = None;
+        ike.pfs = self.pfs;
         ike.phase1_lifetime = self.phase1_lifetime;
         ike.esp_lifetime = self.esp_lifetime;
         ike.dpd = None;
@@ -149,6 +162,19 @@ const RFC_2661: Retransmit = Retransmit {
     first: Duration::from_secs(1),
     cap: Duration::from_secs(8),
     tries: 8,
+};
+
+/// A host that takes all that it is told.
+const EVERYTHING: HostWants = HostWants {
+    advertisements: true,
+    rdnss: true,
+    delegation: false,
+};
+
+/// No way to ask for routes.
+const NO_ROUTES: Split = Split {
+    acscp: false,
+    inform: None,
 };
 
 /// Hours, for lifetimes.

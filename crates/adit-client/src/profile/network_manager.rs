@@ -9,7 +9,7 @@ use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, Ecp256, Ecp384, HmacSha1_96, Modp1024,
     Modp1536, Modp2048, Sha1, Sha2_256, TripleDes, esp, ike,
 };
-use super::{Profile, RFC_2661, hours, ppp, timed, vendor};
+use super::{EVERYTHING, NO_ROUTES, Profile, RFC_2661, hours, ppp, timed, vendor};
 use crate::config::Ending;
 
 const PHASE1: &[Phase1Transform] = &[
@@ -88,6 +88,7 @@ pub const NETWORK_MANAGER: Profile = Profile {
     },
     phase1_lifetime: hours(3),
     esp_lifetime: timed(hours(1)),
+    pfs: None,
     inner_port: 1701,
     selector_port: None,
     refuses_server_behind_nat: false,
@@ -106,5 +107,7 @@ pub const NETWORK_MANAGER: Profile = Profile {
     echo: None,
     ppp: ppp::PPPD,
     ipv6: true,
+    split: NO_ROUTES,
+    host: EVERYTHING,
     cut_icv: false,
 };

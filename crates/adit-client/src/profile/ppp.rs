@@ -46,3 +46,11 @@ pub(super) const COMPRESSING_PPPD: Manner = Manner {
     ccp: Some(&[26, 4, 0x78, 0, 24, 4, 0x78, 0, 21, 3, 0x2f]),
     ..PPPD
 };
+
+/// RouterOS: no compression of headers, and MPPE, without which it lives too.
+pub(super) const ROUTEROS: Manner = Manner {
+    lcp: &[LcpOption::Mru, LcpOption::Magic],
+    ccp: Some(&[0x12, 6, 1, 0, 0, 0x40]),
+    identifiers: Identifiers::Each(1),
+    ..Manner::OWN
+};

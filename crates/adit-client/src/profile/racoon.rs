@@ -9,7 +9,7 @@ use adit_l2tp::StopResult;
 use super::apple::{ESP, PHASE1_ATTRIBUTES};
 use super::network_manager::XL2TPD;
 use super::transforms::{Aes256, Modp1024, Modp2048, Sha1, TripleDes, ike};
-use super::{Profile, RFC_2661, hours, ppp, timed, vendor};
+use super::{EVERYTHING, NO_ROUTES, Profile, RFC_2661, hours, ppp, timed, vendor};
 use crate::config::Ending;
 
 /// racoon of ipsec-tools.
@@ -33,6 +33,7 @@ pub const RACOON: Profile = Profile {
     },
     phase1_lifetime: hours(8),
     esp_lifetime: timed(hours(1)),
+    pfs: None,
     inner_port: 1701,
     selector_port: None,
     refuses_server_behind_nat: false,
@@ -51,5 +52,7 @@ pub const RACOON: Profile = Profile {
     echo: None,
     ppp: ppp::PPPD,
     ipv6: true,
+    split: NO_ROUTES,
+    host: EVERYTHING,
     cut_icv: false,
 };

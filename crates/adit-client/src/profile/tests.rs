@@ -223,6 +223,31 @@ fn xl2tpd_says_what_its_source_says() {
     assert_eq!(xl2tpd.sent(), [message(7, 3, 2, iccn)]);
 }
 
+/// As its debug logs show it.
+#[test]
+fn routeros_says_what_its_logs_show() {
+    let mut router = Dialog::new(&ROUTEROS, "MikroTik");
+    let sccrq = "80080000 0000 0001  80080000 0002 0100  800a0000 0003 00000001
+                 800a0000 0004 00000000  00080000 0006 0001  800e0000 0007 4d696b726f54696b
+                 000e0000 0008 4d696b726f54696b  80080000 0009 000f  80080000 000a 0004";
+    let sent = router.sent();
+    assert_eq!(sent[0][24..], sccrq.split_whitespace().collect::<String>());
+    router.sccrp();
+    let session = router.session();
+    router.sent();
+    router.icrp(3);
+    let iccn = "80080000 0000 000c  800a0000 0018 05f5e100  800a0000 0013 00000001";
+    assert_eq!(router.sent(), [message(7, 3, 2, iccn)]);
+    router.take(0, 2, 4, "");
+    router.tunnel.close(router.stop.clone(), router.now);
+    let cdn = format!("80080000 0000 000e  80080000 0001 0003  80080000 000e {session:04x}");
+    let stop = "80080000 0000 0004  80080000 0009 000f  80080000 0001 0006";
+    assert_eq!(
+        router.sent(),
+        [message(7, 4, 2, &cdn), message(0, 5, 2, stop)]
+    );
+}
+
 #[test]
 fn no_client_sets_bits_that_windows_drops_or_android_refuses() {
     for profile in Profile::all() {

@@ -4,7 +4,7 @@ use adit_crypto::{BlockCipher, EspCipher, EspMac, EspSuite, Group, Hash};
 use adit_ike::{EspTransform, Phase1Proposal, Phase1Transform};
 
 pub(super) use adit_crypto::BlockCipher::{Aes128, Aes256, TripleDes};
-pub(super) use adit_crypto::EspCipher::{AesCbc128, AesCbc256, AesGcm128};
+pub(super) use adit_crypto::EspCipher::{AesCbc128, AesCbc192, AesCbc256, AesGcm128};
 pub(super) use adit_crypto::EspMac::{HmacMd5_96, HmacSha1_96, HmacSha2_256_128};
 pub(super) use adit_crypto::Group::{Ecp256, Ecp384, Modp1024, Modp1536, Modp2048, Modp3072};
 pub(super) use adit_crypto::Hash::{Md5, Sha1, Sha2_256, Sha2_512};

@@ -11,6 +11,8 @@ pub(crate) const NAT_T_03: Id = id(0x7d9419a6_5310ca6f_2c179d92_15529d56);
 pub(crate) const NAT_T_02_LF: Id = id(0x90cb8091_3ebb696e_086381b5_ec427b1f);
 pub(crate) const NAT_T_02: Id = id(0xcd604643_35df21f8_7cfdb2fc_68b6a448);
 pub(crate) const NAT_T_00: Id = id(0x4485152d_18b6bbcd_0be8a846_9579ddcc);
+pub(crate) const NAT_T_01: Id = id(0x16f6ca16_e4a4066d_83821a0f_0aeaa862);
+pub(crate) const UNITY: Id = id(0x12f5f28c_457168a9_702d9fe2_74cc0100);
 pub(crate) const DPD: Id = id(0xafcad713_68a1f1c9_6b8696fc_77570100);
 /// Fragmentation as Windows says it, without capabilities.
 pub(crate) const FRAGMENTATION: Id = id(0x4048b7d5_6ebce885_25e7de7f_00d6c2d3);

@@ -1,4 +1,6 @@
-//! Windows 10 and 11. Message 1 is known to the byte; in Quick Mode the order of attributes is not.
+//! Windows 10 and 11. Message 1 is known to the byte; in Quick Mode the order of attributes is not. Nor
+//! are the list of DHCPINFORM and whether it takes resolvers from Router Advertisements on such an
+//! interface: here it does not, as Windows 7 never does.
 
 use std::time::Duration;
 
@@ -6,13 +8,15 @@ use adit_ike::{
     EspTransform, InitialContact, Layout, Manner, MessageIds, Phase1Transform, SaLifetime,
 };
 use adit_l2tp::{Item, ResultFormat, Said, StopResult, may, must};
+use adit_link::HostWants;
+use adit_link::dhcp4::Wording;
 
 use super::transforms::{
     Aes128, Aes256, AesCbc128, AesCbc256, ESP_3DES, Ecp256, Ecp384, HmacSha1_96, Modp1024,
     Modp2048, Sha1, TripleDes, esp, ike,
 };
 use super::{Profile, RFC_2661, hours, ppp, vendor};
-use crate::config::Ending;
+use crate::config::{Ending, Split};
 
 pub(super) const PHASE1: &[Phase1Transform] = &[
     ike(Aes256, Sha1, Ecp384),
@@ -95,6 +99,19 @@ pub(super) const fn sccrq(firmware: u16) -> [Said; 8] {
     ]
 }
 
+/// What it asks for on other interfaces; that it is the same here is not verified.
+const INFORM: Wording = Wording {
+    hardware: 8,
+    hardware_address: &[0, 0x53, 0x45, 0, 0, 0],
+    transaction: None,
+    vendor_class: "MSFT 5.0",
+    parameters: &[1, 15, 3, 6, 44, 46, 47, 31, 33, 121, 249, 43],
+    checksum: true,
+    routes: 121,
+    tries: 4,
+    interval: Duration::from_secs(4),
+};
+
 /// Windows 10 and 11.
 pub const WINDOWS10: Profile = Profile {
     name: "windows10",
@@ -104,6 +121,7 @@ pub const WINDOWS10: Profile = Profile {
         seconds: hours(1),
         kilobytes: Some(250_000),
     },
+    pfs: None,
     inner_port: 1701,
     selector_port: None,
     refuses_server_behind_nat: true,
@@ -122,5 +140,14 @@ pub const WINDOWS10: Profile = Profile {
     echo: None,
     ppp: ppp::WINDOWS,
     ipv6: true,
+    split: Split {
+        acscp: false,
+        inform: Some(INFORM),
+    },
+    host: HostWants {
+        advertisements: true,
+        rdnss: false,
+        delegation: false,
+    },
     cut_icv: false,
 };
