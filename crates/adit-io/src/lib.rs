@@ -12,6 +12,7 @@
 
 pub mod host;
 pub mod masquerade;
+pub mod namespace;
 pub mod netlink;
 pub mod tun;
 pub mod udp;

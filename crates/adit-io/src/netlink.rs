@@ -10,15 +10,16 @@ mod rule;
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
-use rtnetlink::LinkUnspec;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::{LinkUnspec, LinkVeth};
 
 pub use adit_wire::ip::Family;
 pub use error::NetlinkError;
@@ -113,6 +114,39 @@ impl Netlink {
             "the kernel does not yet take packets to the interface's IPv6 addresses"
         );
         Ok(())
+    }
+
+    /// Lays a cable (a veth pair) from the interface `name` here to `peer` in another namespace; both
+    /// ends are down.
+    pub async fn add_cable(
+        &self,
+        name: &str,
+        peer: &str,
+        namespace: BorrowedFd<'_>,
+    ) -> Result<(), NetlinkError> {
+        let failed = |error| NetlinkError::new(format!("laying a cable {name} - {peer}"), error);
+        let pair = LinkVeth::new(name, peer).build();
+        let request = self.handle.link().add(pair);
+        request.execute().await.map_err(failed)?;
+        let moved = LinkUnspec::new_with_name(peer)
+            .setns_by_fd(namespace.as_raw_fd())
+            .build();
+        let request = self.handle.link().set(moved);
+        request.execute().await.map_err(failed)
+    }
+
+    /// The index of the interface of this name.
+    pub async fn interface_index(&self, name: &str) -> Result<u32, NetlinkError> {
+        let failed = |error| NetlinkError::new(format!("looking up interface {name}"), error);
+        let links = self
+            .handle
+            .link()
+            .get()
+            .match_name(name.to_owned())
+            .execute();
+        let link = std::pin::pin!(links).try_next().await.map_err(failed)?;
+        link.map(|link| link.header.index)
+            .ok_or_else(|| failed(rtnetlink::Error::RequestFailed))
     }
 
     /// Sets the MTU of an interface.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
-use crate::{connect, probe};
+use crate::{connect, demo, probe};
 
 /// Where the configuration is unless `--config` says otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/adit/adit.toml";
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     },
     /// Ask any L2TP/IPsec server, phase by phase, what it offers and negotiates
     Probe(probe::Options),
+    /// Show a server, a client and a host behind the server at work, in network namespaces of their own
+    Demo(demo::Options),
     /// Connect this host to a server, both families, on a TUN interface of its own
     Connect(connect::Options),
     /// Show what the running server is and what it counted

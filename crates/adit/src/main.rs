@@ -6,6 +6,7 @@ mod check;
 mod cli;
 mod config;
 mod connect;
+mod demo;
 mod log;
 mod probe;
 mod quickstart;
@@ -91,6 +92,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Serve { config } => serve(config::load(&config.config)?),
         Command::Check { config, json } => check::run(&config.config, json),
+        Command::Demo(options) => demo::run(options),
         Command::Connect(options) => connect::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::User { command } => users::command::run(command),

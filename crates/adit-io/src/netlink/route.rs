@@ -65,6 +65,25 @@ impl Netlink {
         self.add(route, action).await
     }
 
+    /// Routes `destination` to a router behind an interface.
+    pub async fn add_route_via(
+        &self,
+        destination: IpNet,
+        index: u32,
+        gateway: IpAddr,
+    ) -> Result<(), NetlinkError> {
+        let route = Route {
+            destination: destination.trunc(),
+            interface: Some(index),
+            gateway: Some(gateway),
+            metric: 0,
+            kind: RouteKind::Unicast,
+            from_advertisement: false,
+        };
+        let action = format!("adding the route {destination} to {gateway}");
+        self.add(route, action).await
+    }
+
     /// Removes the route of `destination` to an interface. Its absence is no error.
     pub async fn remove_route(&self, destination: IpNet, index: u32) -> Result<(), NetlinkError> {
         let route = Route {
@@ -194,15 +213,15 @@ fn unreachable(destination: IpNet, metric: u32) -> Route {
     }
 }
 
-/// The message that adds or removes `route`, which has no gateway.
+/// The message that adds or removes `route`.
 pub(super) fn message(route: &Route) -> RouteMessage {
     let mut message = match route.destination {
         IpNet::V4(net) => RouteMessageBuilder::<Ipv4Addr>::new()
             .destination_prefix(net.addr(), net.prefix_len())
             // Without a gateway the destination is on the link.
-            .scope(match route.interface {
-                Some(_) => RouteScope::Link,
-                None => RouteScope::Universe,
+            .scope(match (route.interface, route.gateway) {
+                (Some(_), None) => RouteScope::Link,
+                _ => RouteScope::Universe,
             })
             .build(),
         IpNet::V6(net) => RouteMessageBuilder::<Ipv6Addr>::new()
@@ -216,6 +235,17 @@ pub(super) fn message(route: &Route) -> RouteMessage {
     };
     if let Some(index) = route.interface {
         message.attributes.push(RouteAttribute::Oif(index));
+    }
+    match route.gateway {
+        Some(IpAddr::V4(ip)) => {
+            let ip = RouteAddress::Inet(ip);
+            message.attributes.push(RouteAttribute::Gateway(ip));
+        }
+        Some(IpAddr::V6(ip)) => {
+            let ip = RouteAddress::Inet6(ip);
+            message.attributes.push(RouteAttribute::Gateway(ip));
+        }
+        None => {}
     }
     if route.metric != 0 {
         message
