@@ -25,6 +25,7 @@ def base():
         "ipv4": {"pool": POOL, "dns": DNS4, "masquerade": False},
         "ipv6": {"prefix": PREFIX, "dns": DNS6},
         "users": {"file": "users.toml"},
+        "leases": {"file": "leases.redb"},
         "admin": {"socket": str(net.RUN / "adit.sock")},
         "log": {"level": "debug"},
     }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use adit_link::domain::Domain;
 use adit_link::nd::Preference;
@@ -117,6 +118,16 @@ pub struct Limits {
     /// Devices that get the addresses again that they had last; the longest unused is forgotten for
     /// a new one.
     pub leases: usize,
+    /// Failed logins of one user from one source network that are looked at in
+    /// [`login_recovery`](Self::login_recovery); further ones are refused unseen.
+    pub login_failures: usize,
+    /// The same of one user from all networks together that the user is not known from.
+    pub login_failures_per_user: usize,
+    /// The same of all users from one source network.
+    pub login_failures_per_network: usize,
+    /// How long it takes until all failed logins are forgotten; a part of the time forgets a part
+    /// of them.
+    pub login_recovery: Duration,
 }
 
 impl Default for Limits {
@@ -131,6 +142,10 @@ impl Default for Limits {
             plain_peers: 1_000,
             sessions: 20_000,
             leases: 100_000,
+            login_failures: 10,
+            login_failures_per_user: 50,
+            login_failures_per_network: 200,
+            login_recovery: Duration::from_secs(600),
         }
     }
 }

@@ -138,6 +138,8 @@ counters! {
     auth_accepted,
     /// Authentication attempts that were rejected.
     auth_rejected,
+    /// Authentication attempts that were refused unseen after too many failed ones.
+    auth_throttled,
     /// Users who proved who they are and have their number of sessions already.
     users_full,
     /// Sessions that made way for a new one of the same device.

@@ -140,6 +140,20 @@ pub(crate) enum UserCommand {
         /// How the password is made and kept.
         #[command(flatten)]
         password: PasswordOptions,
+        /// What the user has.
+        #[command(flatten)]
+        rights: Rights,
+        /// Which users file.
+        #[command(flatten)]
+        users: UsersFile,
+    },
+    /// Change what a user has; "none" takes it away
+    Set {
+        /// The user's name
+        name: String,
+        /// What changes.
+        #[command(flatten)]
+        rights: Rights,
         /// Which users file.
         #[command(flatten)]
         users: UsersFile,
@@ -155,7 +169,7 @@ pub(crate) enum UserCommand {
         #[command(flatten)]
         users: UsersFile,
     },
-    /// Remove a user; running sessions go on until they are disconnected
+    /// Remove a user; running sessions end within seconds
     Remove {
         /// The user's name
         name: String,
@@ -172,6 +186,35 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What a user has beside a password.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Rights {
+    /// An address of ipv4.pool that nobody else gets
+    #[arg(long, value_name = "ADDRESS")]
+    pub ipv4: Option<String>,
+    /// A client prefix of ipv6.prefix that nobody else gets
+    #[arg(long, value_name = "PREFIX")]
+    pub ipv6_prefix: Option<String>,
+    /// A prefix of ipv6.delegate that nobody else gets, for a router
+    #[arg(long, value_name = "PREFIX")]
+    pub delegated_prefix: Option<String>,
+    /// A group, which the file has as [groups.NAME]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// Most sessions at once
+    #[arg(long, value_name = "NUMBER")]
+    pub sessions: Option<String>,
+    /// A day through which access lasts (UTC), or a time with its offset
+    #[arg(long, value_name = "WHEN")]
+    pub expires: Option<String>,
+    /// Keep the user out; running sessions end within seconds
+    #[arg(long, conflicts_with = "enable")]
+    pub disable: bool,
+    /// Let the user in again
+    #[arg(long)]
+    pub enable: bool,
 }
 
 /// How a password is made and kept.

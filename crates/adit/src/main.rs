@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod connect;
 mod demo;
+mod leases;
 mod log;
 mod probe;
 mod quickstart;

@@ -207,13 +207,17 @@ pub enum RejectReason {
     /// The user may not dial in.
     #[error("no permission to dial in")]
     NoDialIn,
+    /// The attempt was not looked at, because too many before it failed. The client hears the same
+    /// as of a wrong password, and not to try again at once.
+    #[error("too many failed attempts")]
+    TooManyAttempts,
 }
 
 impl RejectReason {
     /// The error number of MS-CHAPv2 (RFC 2759 6).
     pub fn error_code(self) -> u32 {
         match self {
-            Self::BadCredentials => 691,
+            Self::BadCredentials | Self::TooManyAttempts => 691,
             Self::RestrictedHours => 646,
             Self::Disabled => 647,
             Self::Expired => 648,

@@ -1,5 +1,6 @@
-//! Which addresses each device had last, so that it gets them again: a bounded table, of which the
-//! longest unused entries go first.
+//! Which addresses each device had last, so that it gets them again: a table that is bounded as a
+//! whole and for each user, since a client may call itself what it likes. The longest unused entries go
+//! first.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -9,6 +10,9 @@ use hashbrown::HashMap;
 use ipnet::Ipv6Net;
 
 use crate::grant::{Device, Lease};
+
+/// The most devices of one user that are remembered.
+pub(super) const DEVICES_OF_USER: usize = 32;
 
 /// What changed of a device, and what it has now.
 pub(super) type Change = (Arc<Device>, Option<Lease>);
@@ -20,6 +24,7 @@ pub(super) struct Memory {
     /// Those without a session, longest unused first.
     unused: BTreeMap<u64, Arc<Device>>,
     next_age: u64,
+    by_user: HashMap<String, Vec<Arc<Device>>>,
     by_ipv4: HashMap<Ipv4Addr, Arc<Device>>,
     by_prefix: HashMap<Ipv6Net, Arc<Device>>,
     limit: usize,
@@ -39,6 +44,7 @@ impl Memory {
             entries: HashMap::new(),
             unused: BTreeMap::new(),
             next_age: 0,
+            by_user: HashMap::new(),
             by_ipv4: HashMap::new(),
             by_prefix: HashMap::new(),
             limit,
@@ -90,6 +96,10 @@ impl Memory {
     }
 
     fn set(&mut self, device: &Arc<Device>, lease: Lease) -> Lease {
+        if !self.entries.contains_key(device) {
+            let devices = self.by_user.entry_ref(device.user.as_str()).or_default();
+            devices.push(Arc::clone(device));
+        }
         let entry = self.entries.entry(Arc::clone(device)).or_default();
         if let Some(age) = entry.age.take() {
             self.unused.remove(&age);
@@ -128,7 +138,7 @@ impl Memory {
             return;
         };
         if entry.lease.is_empty() {
-            self.entries.remove(device);
+            self.remove(device);
             self.changes.push_back((Arc::clone(device), None));
             return;
         }
@@ -152,23 +162,45 @@ impl Memory {
         true
     }
 
-    /// Forgets the longest unused device if there are too many, and gives what it had.
-    pub(super) fn trim(&mut self) -> Option<Lease> {
-        if self.entries.len() <= self.limit {
-            return None;
-        }
-        let (_, device) = self.unused.pop_first()?;
-        let entry = self.entries.remove(&device)?;
-        if let Some(address) = entry.lease.ipv4 {
+    /// Forgets the longest unused device if there are too many, or too many of this user, and gives
+    /// what it had.
+    pub(super) fn trim(&mut self, user: &str) -> Option<Lease> {
+        let of_user = self
+            .by_user
+            .get(user)
+            .filter(|devices| devices.len() > DEVICES_OF_USER);
+        let device = match of_user {
+            Some(devices) => {
+                let age = |device: &&Arc<Device>| self.entries.get(*device)?.age;
+                let unused = devices.iter().filter(|device| age(device).is_some());
+                unused.min_by_key(age)?
+            }
+            None if self.entries.len() > self.limit => self.unused.values().next()?,
+            None => return None,
+        };
+        let device = Arc::clone(device);
+        let lease = self.remove(&device)?;
+        if let Some(address) = lease.ipv4 {
             self.by_ipv4.remove(&address);
         }
-        for prefix in [entry.lease.ipv6, entry.lease.delegated]
-            .into_iter()
-            .flatten()
-        {
+        for prefix in [lease.ipv6, lease.delegated].into_iter().flatten() {
             self.by_prefix.remove(&prefix);
         }
         self.changes.push_back((device, None));
+        Some(lease)
+    }
+
+    fn remove(&mut self, device: &Arc<Device>) -> Option<Lease> {
+        let entry = self.entries.remove(device)?;
+        if let Some(age) = entry.age {
+            self.unused.remove(&age);
+        }
+        if let Some(devices) = self.by_user.get_mut(&device.user) {
+            devices.retain(|other| other != device);
+            if devices.is_empty() {
+                self.by_user.remove(&device.user);
+            }
+        }
         Some(entry.lease)
     }
 
@@ -199,11 +231,8 @@ impl Memory {
         };
         change(&mut entry.lease);
         let mut left = Some(entry.lease);
-        if entry.lease.is_empty()
-            && let Some(age) = entry.age
-        {
-            self.unused.remove(&age);
-            self.entries.remove(device);
+        if entry.lease.is_empty() && entry.age.is_some() {
+            self.remove(device);
             left = None;
         }
         self.changes.push_back((Arc::clone(device), left));

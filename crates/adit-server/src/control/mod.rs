@@ -21,6 +21,7 @@ mod rekey_ike;
 mod session;
 mod shutdown;
 mod sizes;
+mod throttle;
 mod tunnel;
 
 use std::collections::VecDeque;
@@ -52,6 +53,7 @@ use plain::PlainPeers;
 use pools::Pools;
 use session::Session;
 use shutdown::Stopping;
+use throttle::Throttle;
 use tunnel::TunnelState;
 
 /// Four zero bytes before an IKE message on the NAT-T port (RFC 3948 2.2).
@@ -137,6 +139,7 @@ pub struct Server {
     by_user: HashMap<String, Vec<SessionKey>>,
     next_session: u64,
     pools: Pools,
+    throttle: Throttle,
     ppp_configs: HashMap<u16, Arc<adit_ppp::ServerConfig>>,
     transmits: VecDeque<Transmit>,
     to_tun: VecDeque<Vec<u8>>,
@@ -151,7 +154,7 @@ impl Server {
     /// A server with no peers. All its randomness comes from `seed`. Fails if the clients' prefixes
     /// cannot be cut out of the configured one.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, PrefixLength> {
-        let pools = Pools::new(&config)?;
+        let pools = Pools::new(config.ipv4.as_ref(), config.ipv6.as_ref(), &config.limits)?;
         let own4 = pools.server_ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
         let own6 = pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED);
         let blocked = config.ipv6.as_ref().is_some_and(|ipv6| ipv6.blocked);
@@ -181,6 +184,7 @@ impl Server {
             by_user: HashMap::new(),
             next_session: 1,
             pools,
+            throttle: Throttle::new(&config.limits),
             ppp_configs: HashMap::new(),
             transmits: VecDeque::new(),
             to_tun: VecDeque::new(),

@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::memory::{Change, Memory};
-use crate::config::Config;
+use crate::config::{Ipv4Config, Ipv6Config, Limits};
 use crate::grant::{Device, Lease};
 
 /// The pools; a family that is not served has none.
@@ -82,22 +82,23 @@ fn choose<P: Pool>(pool: &mut P, fixed: Option<P::Item>, last: Option<P::Item>) 
 }
 
 impl Pools {
-    pub(super) fn new(config: &Config) -> Result<Self, PrefixLength> {
-        let ipv6 = config.ipv6.as_ref().map(|ipv6| {
+    pub(super) fn new(
+        ipv4: Option<&Ipv4Config>,
+        ipv6: Option<&Ipv6Config>,
+        limits: &Limits,
+    ) -> Result<Self, PrefixLength> {
+        let delegate = ipv6.and_then(|ipv6| ipv6.delegate);
+        let ipv6 = ipv6.map(|ipv6| {
             let pool = PrefixPool::new(ipv6.prefix, ipv6.client_prefix_length)?;
             Ok((ipv6.prefix, pool))
         });
-        let delegate = config.ipv6.as_ref().and_then(|ipv6| ipv6.delegate);
         let delegated =
             delegate.map(|delegate| PrefixPool::whole(delegate.prefix, delegate.length));
         Ok(Self {
             delegated: delegated.transpose()?,
-            ipv4: config
-                .ipv4
-                .as_ref()
-                .map(|ipv4| (ipv4.pool, Ipv4Pool::new(ipv4.pool, &ipv4.dns))),
+            ipv4: ipv4.map(|ipv4| (ipv4.pool, Ipv4Pool::new(ipv4.pool, &ipv4.dns))),
             ipv6: ipv6.transpose()?,
-            memory: Memory::new(config.limits.leases),
+            memory: Memory::new(limits.leases),
         })
     }
 
@@ -194,7 +195,12 @@ impl Pools {
     fn remember(&mut self, device: &Arc<Device>, lease: Lease) {
         let gone = self.memory.put(device, lease);
         self.unkeep(gone);
-        while let Some(gone) = self.memory.trim() {
+        self.trim(&device.user);
+    }
+
+    /// Forgets what is too much.
+    fn trim(&mut self, user: &str) {
+        while let Some(gone) = self.memory.trim(user) {
             self.unkeep(gone);
         }
     }
@@ -237,9 +243,7 @@ impl Pools {
         }
         if let Some(device) = device {
             self.memory.rest(device);
-            while let Some(gone) = self.memory.trim() {
-                self.unkeep(gone);
-            }
+            self.trim(&device.user);
         }
     }
 
@@ -304,9 +308,7 @@ impl Pools {
                 pool.keep(prefix);
             }
             self.memory.restore(&device, lease, is_changed);
-        }
-        while let Some(gone) = self.memory.trim() {
-            self.unkeep(gone);
+            self.trim(&device.user);
         }
         lost
     }
@@ -347,3 +349,6 @@ impl Pools {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

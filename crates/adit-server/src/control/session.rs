@@ -8,7 +8,9 @@ use adit_l2tp::CallDisconnect;
 use adit_link::Router;
 use adit_link::guard::Addresses;
 use adit_link::mtu;
-use adit_ppp::{Attempt, CloseReason, Ipv4Network, Ipv6Network, Link, Network, Verdict};
+use adit_ppp::{
+    Attempt, CloseReason, Ipv4Network, Ipv6Network, Link, Network, RejectReason, Verdict,
+};
 use adit_wire::Channel;
 use adit_wire::ip::Family;
 use ipnet::Ipv4Net;
@@ -201,7 +203,7 @@ impl Server {
                     record.framing = framing;
                 }
             }
-            Ppp::Authenticate(attempt) => self.authenticate(key, attempt),
+            Ppp::Authenticate(attempt) => self.authenticate(key, attempt, now),
             Ppp::Authenticated { .. } => session.connected_at = Some(now),
             // The last two are a client's.
             Ppp::AuthFailed { .. } | Ppp::PasswordRejected { .. } | Ppp::Acscp(_) => {}
@@ -254,12 +256,20 @@ impl Server {
         }
     }
 
-    fn authenticate(&mut self, key: SessionKey, attempt: Attempt) {
+    fn authenticate(&mut self, key: SessionKey, attempt: Attempt, now: Instant) {
         let peer = self.outer_peer(key);
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
         session.user = Some(attempt.user().to_owned());
+        if !self.throttle.admits(attempt.user(), peer.ip(), now) {
+            self.plane.stats.auth_throttled += 1;
+            let reason = RejectReason::TooManyAttempts;
+            tracing::debug!(session = %session.id, user = attempt.user(), peer = %peer, %reason, "attempt not looked at");
+            let verdict = Verdict::Reject { reason };
+            session.ppp.handle_verdict(verdict, now, &mut self.rng);
+            return;
+        }
         self.events.push_back(Event::Authenticate {
             session: session.id,
             peer,
@@ -274,7 +284,20 @@ impl Server {
         };
         let (id, user) = (session.id, session.user.clone().unwrap_or_default());
         let decided = match decision {
-            Decision::Reject(reason) => Err(reason),
+            Decision::Reject(reason) => {
+                if reason == RejectReason::BadCredentials
+                    && self.throttle.failed(&user, peer.ip(), now)
+                    && self.log_budget.spend(now)
+                {
+                    tracing::warn!(
+                        user,
+                        peer = %peer,
+                        "too many failed logins: more of them are refused unseen for a while \
+                         (limits.login-failures)"
+                    );
+                }
+                Err(reason)
+            }
             Decision::Accept {
                 success_message,
                 grant,
@@ -288,6 +311,7 @@ impl Server {
             }
             Ok(success_message) => {
                 self.plane.stats.auth_accepted += 1;
+                self.throttle.succeeded(&user, peer.ip());
                 Verdict::Accept {
                     success_message,
                     network: self.network(key),

@@ -89,6 +89,11 @@ pub(super) fn tun_name(settings: &mut Settings<'_>) -> String {
 /// `[limits]`.
 pub(super) fn limits(settings: &mut Settings<'_>) -> Limits {
     let default = Limits::default();
+    let login_recovery = settings.duration(
+        "limits.login-recovery",
+        default.login_recovery,
+        Duration::from_secs(1)..=Duration::from_secs(86_400),
+    );
     let mut limit = |key, default: usize, most| {
         let default = u32::try_from(default).unwrap_or(u32::MAX);
         let number = settings.number(key, default, 1..=most);
@@ -108,5 +113,17 @@ pub(super) fn limits(settings: &mut Settings<'_>) -> Limits {
         plain_peers: limit("limits.plain-peers", default.plain_peers, 1_000_000),
         sessions: limit("limits.sessions", default.sessions, 1_000_000),
         leases: limit("limits.leases", default.leases, 1_000_000),
+        login_failures: limit("limits.login-failures", default.login_failures, 1_000_000),
+        login_failures_per_user: limit(
+            "limits.login-failures-per-user",
+            default.login_failures_per_user,
+            1_000_000,
+        ),
+        login_failures_per_network: limit(
+            "limits.login-failures-per-network",
+            default.login_failures_per_network,
+            1_000_000,
+        ),
+        login_recovery,
     }
 }

@@ -52,6 +52,9 @@ pub(crate) use units::duration;
 /// Where the admin socket is unless the configuration says otherwise.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/adit/adit.sock";
 
+/// Where it is written down which device had which addresses, unless the configuration says otherwise.
+const DEFAULT_LEASES: &str = "/var/lib/adit/leases.redb";
+
 /// A configuration that can be used, with what is worth a warning.
 #[derive(Debug)]
 pub(crate) struct Loaded {
@@ -82,6 +85,8 @@ pub(crate) struct Config {
     pub mtu: Option<u16>,
     /// The users file.
     pub users_file: PathBuf,
+    /// Which device had which addresses.
+    pub leases_file: PathBuf,
     /// The admin socket.
     pub admin_socket: PathBuf,
     /// What is logged.
@@ -346,6 +351,8 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
     let mtu = inner::mtu(settings, ipv6.is_some());
     let ppp = inner::ppp(settings, ipv6.is_some());
     let users_file = folder.join(users_file(settings));
+    let leases_file = settings.text("leases.file");
+    let leases_file = folder.join(leases_file.as_deref().unwrap_or(DEFAULT_LEASES));
     let admin_socket = folder.join(admin_socket(settings));
     let log_level = inner::log_level(settings);
     let tun_name = inner::tun_name(settings);
@@ -359,6 +366,7 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
         ipv6,
         mtu,
         users_file,
+        leases_file,
         admin_socket,
         log_level,
         tun_name,

@@ -11,7 +11,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 use super::host::Host;
 use crate::Failure;
 use crate::config::{self, Secret};
-use crate::users::{self, Change, write_private};
+use crate::users::{self, Change, Edit, write_private};
 
 /// What there is now.
 pub(super) struct Made {
@@ -72,8 +72,12 @@ pub(super) fn make(dir: &Path, prefix: Option<Ipv6Net>, host: &Host) -> Result<M
     if is_empty {
         let text = users::random_text(PASSWORD_LENGTH).map_err(Failure::failed)?;
         let password = Secret::new(text.as_str());
-        users::apply(&users_file, FIRST_USER, &Change::Add(&password), false)
-            .map_err(Failure::failed)?;
+        users::apply(
+            &users_file,
+            FIRST_USER,
+            &Edit::only(&Change::Add(&password)),
+        )
+        .map_err(Failure::failed)?;
         files.push((users_file, "users, the first one made"));
         user = Some((FIRST_USER.to_owned(), password));
     }
@@ -140,7 +144,11 @@ fn configuration(prefix: Ipv6Net, host: &Host) -> String {
          dns = [{dns6}]\n\
          \n\
          [users]\n\
-         file = \"users.toml\"\n"
+         file = \"users.toml\"\n\
+         \n\
+         # Who had which address, so that they get it again.\n\
+         [leases]\n\
+         file = \"leases.redb\"\n"
     )
 }
 

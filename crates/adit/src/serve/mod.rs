@@ -7,8 +7,10 @@
 
 mod answers;
 mod host;
+mod logins;
 mod owner;
 
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +19,11 @@ use tokio::task::LocalSet;
 
 use crate::admin;
 use crate::config::Loaded;
+use crate::leases::{self, Store};
 use crate::users::{Networks, Users};
 
 use host::Host;
+use logins::Logins;
 use owner::Owner;
 
 /// How long a clean stop may take before it is cut short.
@@ -82,6 +86,29 @@ pub(crate) fn run(loaded: Loaded) -> Result<(), ServeError> {
     result
 }
 
+/// Tells the server what devices had before. A store that cannot be used costs clients their old
+/// addresses, never the service.
+fn restore(server: &mut adit_server::Server, path: &Path) -> Option<Store> {
+    match leases::open(path) {
+        Ok((found, store)) => {
+            let count = found.len();
+            let lost = server.restore(found);
+            if lost > 0 {
+                tracing::info!(
+                    lost,
+                    "devices lose addresses that are outside the pools now, or users' own"
+                );
+            }
+            tracing::debug!(count, file = %path.display(), "leases read");
+            Some(store)
+        }
+        Err(error) => {
+            tracing::error!(%error, "clients may get other addresses after a restart");
+            None
+        }
+    }
+}
+
 async fn serve(loaded: Loaded) -> Result<(), ServeError> {
     for warning in &loaded.warnings {
         tracing::warn!("{}: {}", warning.message, warning.help);
@@ -93,6 +120,7 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         .map_err(|error| system("cannot get randomness")(std::io::Error::other(error)))?;
     let mut server = adit_server::Server::new(config.server()?, seed, Instant::now())?;
     server.reserve(&users.fixed());
+    let store = restore(&mut server, &config.leases_file);
     let listener = admin::listen(&config.admin_socket)?;
     let host = Host::set_up(config, &server).await?;
     let mut terminate =
@@ -101,7 +129,7 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         signal(SignalKind::interrupt()).map_err(system("cannot wait for SIGINT"))?;
 
     let user_count = users.len();
-    let owner = Rc::new(Owner::new(server, users, host));
+    let owner = Rc::new(Owner::new(server, Logins::new(users), store, host));
     let mut tasks = owner::spawn(&owner);
     tasks.spawn_local(answers::answer(Rc::clone(&owner), listener, loaded));
     if user_count == 0 {

@@ -1,20 +1,20 @@
 //! The one owner of the sans-IO server, and the tasks that feed it.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use adit_io::udp::{Datagram, RecvBatch};
-use adit_ppp::Attempt;
-use adit_server::{Event, HEADROOM, Server, SessionId, TAILROOM};
+use adit_server::{Event, HEADROOM, Server, TAILROOM};
 use adit_wire::{PacketBuf, Path};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::host::Host;
+use super::logins::{Login, Logins};
 use super::{ServeError, system};
-use crate::users::{Clock, Users};
+use crate::leases::Store;
+use crate::users::Clock;
 
 /// Packets read from TUN before what they became is sent.
 const TUN_BATCH: usize = 64;
@@ -38,9 +38,9 @@ const BATCHES_PER_TURN: usize = 8;
 /// between waits.
 pub(super) struct Owner {
     server: RefCell<Server>,
-    users: RefCell<Users>,
-    /// Attempts that wait until the users file is read again, while it is.
-    waiting: RefCell<Option<Vec<Login>>>,
+    logins: RefCell<Logins>,
+    /// Where it is written down who had which address, if that can be.
+    store: Option<Store>,
     host: Host,
     /// The next deadline has changed.
     timer_moved: Notify,
@@ -51,11 +51,11 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(server: Server, users: Users, host: Host) -> Self {
+    pub(super) fn new(server: Server, logins: Logins, store: Option<Store>, host: Host) -> Self {
         Self {
             server: RefCell::new(server),
-            users: RefCell::new(users),
-            waiting: RefCell::new(None),
+            logins: RefCell::new(logins),
+            store,
             host,
             timer_moved: Notify::new(),
             deadline: Cell::new(None),
@@ -114,8 +114,23 @@ impl Owner {
                         session,
                         peer,
                         attempt,
-                    } => self.log_in(&mut server, (session, peer, attempt), now),
-                    Event::Remember { .. } => {}
+                    } => {
+                        let login = Login {
+                            session,
+                            peer,
+                            attempt,
+                        };
+                        self.read_users();
+                        let decided = self.logins.borrow_mut().judge(login, Clock::read());
+                        if let Some((session, decision)) = decided {
+                            server.handle_verdict(session, decision, now);
+                        }
+                    }
+                    Event::Remember { device, lease } => {
+                        if let Some(store) = &self.store {
+                            store.note(device, lease);
+                        }
+                    }
                 }
             } else {
                 break;
@@ -130,41 +145,25 @@ impl Owner {
         }
     }
 
-    /// Judges a login, at once unless the users file has changed.
-    fn log_in(self: &Rc<Self>, server: &mut Server, login: Login, now: Instant) {
-        self.read_users();
-        match &mut *self.waiting.borrow_mut() {
-            Some(waiting) => waiting.push(login),
-            None => {
-                let (session, peer, attempt) = login;
-                let decision = self.users.borrow().judge(&attempt, peer, Clock::read());
-                server.handle_verdict(session, decision, now);
-            }
-        }
-    }
-
     /// If the users file has changed, starts to read it on another thread. Then those who log in
     /// wait for it, and nobody else does.
     fn read_users(self: &Rc<Self>) {
-        if self.waiting.borrow().is_some() {
-            return;
-        }
-        let Some(reload) = self.users.borrow_mut().stale() else {
+        let Some(reload) = self.logins.borrow_mut().reload() else {
             return;
         };
-        self.waiting.replace(Some(Vec::new()));
         let owner = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            if let Ok(reloaded) = tokio::task::spawn_blocking(move || reload.run()).await
-                && owner.users.borrow_mut().install(reloaded)
-            {
+            let reloaded = tokio::task::spawn_blocking(move || reload.run()).await;
+            let finished = owner
+                .logins
+                .borrow_mut()
+                .finish(reloaded.ok(), Clock::read());
+            let (is_new, decided) = finished;
+            if is_new {
                 owner.review();
             }
-            let waiting = owner.waiting.take().unwrap_or_default();
             owner.with(|server, now| {
-                let users = owner.users.borrow();
-                for (session, peer, attempt) in waiting {
-                    let decision = users.judge(&attempt, peer, Clock::read());
+                for (session, decision) in decided {
                     server.handle_verdict(session, decision, now);
                 }
             });
@@ -175,9 +174,9 @@ impl Owner {
     fn review(self: &Rc<Self>) {
         let clock = Clock::read();
         self.with(|server, now| {
-            let users = self.users.borrow();
-            server.reserve(&users.fixed());
-            server.review(|user| users.standing(user, clock), now);
+            let logins = self.logins.borrow();
+            server.reserve(&logins.fixed());
+            server.review(|user| logins.standing(user, clock), now);
         });
     }
 
@@ -220,9 +219,6 @@ impl Owner {
         }
     }
 }
-
-/// Somebody who wants in.
-type Login = (SessionId, SocketAddr, Attempt);
 
 /// Starts the tasks of sockets, TUN, time and users. None of them ends but with an error.
 pub(super) fn spawn(owner: &Rc<Owner>) -> JoinSet<Result<(), ServeError>> {

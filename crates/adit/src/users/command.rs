@@ -1,15 +1,20 @@
-//! `adit user add|passwd|remove|list`.
+//! `adit user add|set|passwd|remove|list`.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use ipnet::Ipv6Net;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{Change, apply, name_fault, password_fault, random_text, read};
-use crate::cli::{DEFAULT_CONFIG, PasswordOptions, UserCommand, UsersFile};
+use super::edit::Entry;
+use super::table::User;
+use super::{Change, Edit, Networks, apply, name_fault, password_fault, random_text, read};
+use crate::cli::{DEFAULT_CONFIG, PasswordOptions, Rights, UserCommand, UsersFile};
 use crate::config::{self, Secret};
+use crate::time::{EXPIRY_HELP, rfc3339};
 use crate::{Failure, print_json};
 
 /// Carries out one of the commands.
@@ -18,41 +23,121 @@ pub(crate) fn run(command: UserCommand) -> Result<(), Failure> {
         UserCommand::Add {
             name,
             password,
+            rights,
             users,
-        } => set(&name, password, &users, true),
+        } => set_password(&name, password, &rights, &users, true),
         UserCommand::Passwd {
             name,
             password,
             users,
-        } => set(&name, password, &users, false),
-        UserCommand::Remove { name, users } => {
-            apply(&path(&users)?, &name, &Change::Remove, false).map_err(Failure::failed)
+        } => set_password(&name, password, &Rights::default(), &users, false),
+        UserCommand::Set {
+            name,
+            rights,
+            users,
+        } => {
+            let entries = entries(&rights)?;
+            if entries.is_empty() {
+                return Err(Failure::usage(
+                    "nothing to change: say what, such as --ipv4 10.77.0.10 or --disable",
+                ));
+            }
+            change(&users, &name, &Change::Set, &entries, false)
         }
+        UserCommand::Remove { name, users } => change(&users, &name, &Change::Remove, &[], false),
         UserCommand::List { users, json } => list(&path(&users)?, json),
     }
 }
 
 fn path(users: &UsersFile) -> Result<PathBuf, Failure> {
-    if let Some(file) = &users.file {
-        return Ok(file.clone());
+    match &users.file {
+        Some(file) => Ok(file.clone()),
+        None => Ok(config::paths(config_path(users))?.users_file),
     }
-    let config = match &users.config {
-        Some(config) => config.as_path(),
-        None => Path::new(DEFAULT_CONFIG),
-    };
-    Ok(config::paths(config)?.users_file)
 }
 
-fn set(
+fn config_path(users: &UsersFile) -> &Path {
+    match &users.config {
+        Some(config) => config.as_path(),
+        None => Path::new(DEFAULT_CONFIG),
+    }
+}
+
+// The networks are known only with a configuration, and only if that can be used; a server that it
+// starts judges for itself.
+fn change(
+    users: &UsersFile,
+    name: &str,
+    change: &Change<'_>,
+    entries: &[Entry],
+    clear: bool,
+) -> Result<(), Failure> {
+    let path = path(users)?;
+    let networks = match &users.file {
+        Some(_) => None,
+        None => config::load(config_path(users))
+            .ok()
+            .map(|loaded| Networks::from(&loaded.config)),
+    };
+    let edit = Edit {
+        change,
+        clear,
+        entries,
+        networks: networks.as_ref(),
+    };
+    apply(&path, name, &edit).map_err(Failure::failed)
+}
+
+// What stands in the file for each option; without a value the key goes.
+fn entries(rights: &Rights) -> Result<Vec<Entry>, Failure> {
+    let mut entries = Vec::new();
+    for (key, given) in [
+        ("ipv4", &rights.ipv4),
+        ("ipv6-prefix", &rights.ipv6_prefix),
+        ("delegated-prefix", &rights.delegated_prefix),
+        ("group", &rights.group),
+        ("sessions", &rights.sessions),
+        ("expires", &rights.expires),
+    ] {
+        let Some(text) = given.as_deref().map(str::trim) else {
+            continue;
+        };
+        let value = match key {
+            _ if text == "none" => None,
+            "sessions" => Some(
+                text.parse::<i64>()
+                    .map_err(|_| Failure::usage("--sessions takes a number, or none"))?
+                    .into(),
+            ),
+            "expires" => Some(
+                text.parse::<toml_edit::Datetime>()
+                    .map_err(|_| Failure::usage(format_args!("--expires: {EXPIRY_HELP}; or none")))?
+                    .into(),
+            ),
+            _ => Some(text.into()),
+        };
+        entries.push((key, value));
+    }
+    if rights.disable {
+        entries.push(("disabled", Some(true.into())));
+    }
+    if rights.enable {
+        entries.push(("disabled", None));
+    }
+    Ok(entries)
+}
+
+fn set_password(
     name: &str,
     options: PasswordOptions,
+    rights: &Rights,
     users: &UsersFile,
     is_new: bool,
 ) -> Result<(), Failure> {
     if let Some(fault) = name_fault(name) {
         return Err(Failure::usage(fault));
     }
-    let path = path(users)?;
+    let entries = entries(rights)?;
     let password = if options.generate {
         Secret::new(random_text(16).map_err(Failure::failed)?.as_str())
     } else {
@@ -61,12 +146,12 @@ fn set(
     if let Some(fault) = password_fault(password.expose()) {
         return Err(Failure::failed(fault));
     }
-    let change = if is_new {
+    let kind = if is_new {
         Change::Add(&password)
     } else {
         Change::Password(&password)
     };
-    apply(&path, name, &change, options.clear).map_err(Failure::failed)?;
+    change(users, name, &kind, &entries, options.clear)?;
     if options.generate {
         println!("{}", password.expose());
     } else if password.expose().chars().count() < 8 {
@@ -81,24 +166,58 @@ struct Listed<'a> {
     name: &'a str,
     disabled: bool,
     clear: bool,
+    group: Option<&'a str>,
+    ipv4: Option<Ipv4Addr>,
+    ipv6_prefix: Option<Ipv6Net>,
+    delegated_prefix: Option<Ipv6Net>,
+    sessions: Option<usize>,
+    expires: Option<String>,
 }
 
-fn list(path: &Path, json: bool) -> Result<(), Failure> {
-    let users = read(path, None).map_err(Failure::failed)?.users;
-    let listed: Vec<Listed<'_>> = users
-        .iter()
-        .map(|(name, user)| Listed {
+impl<'a> Listed<'a> {
+    fn new(name: &'a str, user: &'a User) -> Self {
+        Self {
             name,
             disabled: user.disabled,
             clear: user.password.is_some(),
-        })
-        .collect();
+            group: user.group.as_ref().map(|group| group.value.as_str()),
+            ipv4: user.ipv4.as_ref().map(|ipv4| ipv4.value),
+            ipv6_prefix: user.ipv6.as_ref().map(|prefix| prefix.value),
+            delegated_prefix: user.delegated.as_ref().map(|prefix| prefix.value),
+            sessions: user.sessions,
+            expires: user.expires.map(rfc3339),
+        }
+    }
+
+    // What is worth a word, in the order of the options.
+    fn notes(&self) -> String {
+        let notes = [
+            self.ipv4.map(|ipv4| ipv4.to_string()),
+            self.ipv6_prefix.map(|prefix| prefix.to_string()),
+            self.delegated_prefix
+                .map(|prefix| format!("delegated {prefix}")),
+            self.group.map(|group| format!("group {group}")),
+            self.sessions.map(|count| format!("sessions {count}")),
+            self.expires.as_ref().map(|at| format!("until {at}")),
+            self.disabled.then(|| "disabled".to_owned()),
+        ];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
+        match notes.is_empty() {
+            true => String::new(),
+            false => format!("  ({})", notes.join(", ")),
+        }
+    }
+}
+
+fn list(path: &Path, json: bool) -> Result<(), Failure> {
+    let table = read(path, None).map_err(Failure::failed)?;
+    let users = table.users.iter();
+    let listed: Vec<Listed<'_>> = users.map(|(name, user)| Listed::new(name, user)).collect();
     if json {
         return print_json(&listed);
     }
     for user in listed {
-        let note = if user.disabled { "  (disabled)" } else { "" };
-        println!("{}{note}", user.name);
+        println!("{}{}", user.name, user.notes());
     }
     Ok(())
 }

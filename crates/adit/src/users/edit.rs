@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use adit_crypto::ppp::NtHash;
 use nix::fcntl::{Flock, FlockArg};
 use tempfile::NamedTempFile;
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, Item, Table, Value, value};
 use zeroize::Zeroizing;
 
 use super::file::{FileError, read_text};
+use super::networks::Networks;
 use super::table::{Fault, parse};
 use crate::config::Secret;
 
@@ -21,8 +22,37 @@ pub(crate) enum Change<'a> {
     Add(&'a Secret),
     /// A new password for a user there is.
     Password(&'a Secret),
+    /// Other entries for a user there is.
+    Set,
     /// No longer a user.
     Remove,
+}
+
+/// A key of a user and its value; without one, the key goes.
+pub(crate) type Entry = (&'static str, Option<Value>);
+
+/// A change with what belongs to it.
+pub(crate) struct Edit<'a> {
+    /// What to change.
+    pub change: &'a Change<'a>,
+    /// Whether the password itself is kept beside its hash.
+    pub clear: bool,
+    /// The entries that change as well.
+    pub entries: &'a [Entry],
+    /// What the users have to fit, if it is known.
+    pub networks: Option<&'a Networks>,
+}
+
+impl<'a> Edit<'a> {
+    /// A change that is nothing else.
+    pub(crate) fn only(change: &'a Change<'a>) -> Self {
+        Self {
+            change,
+            clear: false,
+            entries: &[],
+            networks: None,
+        }
+    }
 }
 
 /// Why the users could not be changed.
@@ -43,6 +73,12 @@ pub(crate) enum EditError {
         /// The name.
         name: String,
     },
+    /// The file would be wrong afterwards.
+    #[error("nothing was changed: {message}")]
+    Refused {
+        /// What is wrong and what to say instead.
+        message: String,
+    },
     /// The file cannot be written.
     #[error("cannot write the users file {}: {source}", path.display())]
     Write {
@@ -53,14 +89,9 @@ pub(crate) enum EditError {
     },
 }
 
-/// Changes one user and writes the file back with mode 0600. `clear` keeps the password itself
-/// beside its hash. A file that does not exist is made for [`Change::Add`].
-pub(crate) fn apply(
-    path: &Path,
-    name: &str,
-    change: &Change<'_>,
-    clear: bool,
-) -> Result<(), EditError> {
+/// Changes one user and writes the file back with mode 0600. A file that does not exist is made for
+/// [`Change::Add`].
+pub(crate) fn apply(path: &Path, name: &str, edit: &Edit<'_>) -> Result<(), EditError> {
     let failed = |source| EditError::Write {
         path: path.to_owned(),
         source,
@@ -77,13 +108,14 @@ pub(crate) fn apply(
     let text = match read_text(path) {
         Ok(text) => text,
         Err(FileError::Io { source, .. })
-            if source.kind() == io::ErrorKind::NotFound && matches!(change, Change::Add(_)) =>
+            if source.kind() == io::ErrorKind::NotFound
+                && matches!(edit.change, Change::Add(_)) =>
         {
             Zeroizing::new(String::new())
         }
         Err(error) => return Err(error.into()),
     };
-    let text = edited(path, &text, name, change, clear)?;
+    let text = edited(path, &text, name, edit)?;
     write_private(path, folder, text.as_bytes()).map_err(failed)
 }
 
@@ -91,8 +123,7 @@ fn edited(
     path: &Path,
     text: &str,
     name: &str,
-    change: &Change<'_>,
-    clear: bool,
+    edit: &Edit<'_>,
 ) -> Result<Zeroizing<String>, EditError> {
     let malformed = |at, message: &str| Fault::new(at, message).in_file(path, text);
     parse(text).map_err(|fault| fault.in_file(path, text))?;
@@ -108,13 +139,13 @@ fn edited(
         .as_table_like_mut()
         .ok_or_else(|| malformed(0, "`users` is not a table"))?;
     let exists = users.contains_key(name);
-    match change {
+    match edit.change {
         Change::Add(_) if exists => {
             return Err(EditError::Exists {
                 name: name.to_owned(),
             });
         }
-        Change::Password(_) | Change::Remove if !exists => {
+        Change::Password(_) | Change::Set | Change::Remove if !exists => {
             return Err(EditError::Missing {
                 name: name.to_owned(),
             });
@@ -122,6 +153,7 @@ fn edited(
         Change::Remove => {
             users.remove(name);
         }
+        Change::Set => {}
         Change::Add(password) | Change::Password(password) => {
             if !exists {
                 users.insert(name, Item::Table(Table::new()));
@@ -132,14 +164,42 @@ fn edited(
                 .ok_or_else(|| malformed(0, &format!("user {name:?} is not a table")))?;
             let hash = Zeroizing::new(hex(NtHash::of_password(password.expose()).as_bytes()));
             user.insert("nt-hash", value(hash.as_str()));
-            if clear {
+            if edit.clear {
                 user.insert("password", value(password.expose()));
             } else {
                 user.remove("password");
             }
         }
     }
-    Ok(Zeroizing::new(document.to_string()))
+    if let Some(user) = users.get_mut(name).and_then(Item::as_table_like_mut) {
+        for (key, entry) in edit.entries {
+            match entry {
+                // Not inserted, so that a comment behind the old value stays.
+                Some(entry) => match user.get_mut(key).and_then(Item::as_value_mut) {
+                    Some(old) => {
+                        let decor = old.decor().clone();
+                        *old = entry.clone();
+                        *old.decor_mut() = decor;
+                    }
+                    None => {
+                        user.insert(key, value(entry.clone()));
+                    }
+                },
+                None => {
+                    user.remove(key);
+                }
+            }
+        }
+    }
+    let text = Zeroizing::new(document.to_string());
+    let judged = parse(&text).and_then(|table| match edit.networks {
+        Some(networks) => networks.judge(&table),
+        None => Ok(()),
+    });
+    judged.map_err(|fault| EditError::Refused {
+        message: fault.message,
+    })?;
+    Ok(text)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -163,6 +223,14 @@ mod tests {
     use super::*;
     use crate::users::read;
     use std::os::unix::fs::MetadataExt;
+
+    fn apply(path: &Path, name: &str, change: &Change<'_>, clear: bool) -> Result<(), EditError> {
+        let edit = Edit {
+            clear,
+            ..Edit::only(change)
+        };
+        super::apply(path, name, &edit)
+    }
 
     fn secret(text: &str) -> Secret {
         Secret::new(text)
@@ -201,8 +269,7 @@ mod tests {
             Path::new("u"),
             text,
             "alice",
-            &Change::Password(&secret("b")),
-            false,
+            &Edit::only(&Change::Password(&secret("b"))),
         )
         .unwrap();
         assert!(after.starts_with("# the staff\n[users.alice]\n# on leave\ndisabled = true\n"));
@@ -224,5 +291,74 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         let open = apply(&path, "bob", &Change::Add(&secret("b")), false).unwrap_err();
         assert!(open.to_string().contains("chmod 600"), "{open}");
+    }
+
+    #[test]
+    fn entries_change_in_place_and_wrong_ones_change_nothing() {
+        let text = "[groups.staff] # both floors\n[users.alice]\npassword = \"a\"\nipv4 = \
+                    \"10.77.0.9\" # the printer knows it\nsessions = 2\n\n# the boss\n\
+                    [users.bob]\npassword = \"b\"\nipv4 = \"10.77.0.8\"\n";
+        let set = |entries: &[Entry]| {
+            let edit = Edit {
+                entries,
+                ..Edit::only(&Change::Set)
+            };
+            edited(Path::new("u"), text, "alice", &edit)
+        };
+        let after = set(&[
+            ("ipv4", Some("10.77.0.10".into())),
+            ("sessions", None),
+            ("group", Some("staff".into())),
+            ("disabled", Some(true.into())),
+        ]);
+        assert_eq!(
+            *after.unwrap(),
+            "[groups.staff] # both floors\n[users.alice]\npassword = \"a\"\nipv4 = \
+             \"10.77.0.10\" # the printer knows it\ngroup = \"staff\"\ndisabled = true\n\n\
+             # the boss\n[users.bob]\npassword = \"b\"\nipv4 = \"10.77.0.8\"\n"
+        );
+        for (entry, says) in [
+            (
+                ("ipv4", Some("10.77.0.8".into())),
+                "\"alice\" and \"bob\" both",
+            ),
+            (("ipv4", Some("10.77".into())), "must be an address"),
+            (("group", Some("none of them".into())), "[groups.NAME]"),
+            (("sessions", Some(0.into())), "from 1 to"),
+        ] {
+            let error = set(&[entry]).unwrap_err().to_string();
+            assert!(error.contains("nothing was changed"), "{error}");
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn edits_at_once_lose_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users.toml");
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let path = &path;
+                scope.spawn(move || {
+                    for index in 0..25 {
+                        let name = format!("user{writer}-{index}");
+                        apply(path, &name, &Change::Add(&secret("x")), false).unwrap();
+                    }
+                });
+            }
+            scope.spawn(|| {
+                // Whoever reads meanwhile never sees half of it.
+                while !path.exists() {
+                    std::thread::yield_now();
+                }
+                let mut seen = 0;
+                while seen < 100 {
+                    let count = read(&path, None).unwrap().users.len();
+                    assert!(count >= seen);
+                    seen = count;
+                }
+            });
+        });
+        assert_eq!(read(&path, None).unwrap().users.len(), 100);
     }
 }

@@ -13,9 +13,9 @@ mod networks;
 mod table;
 
 pub(crate) use edit::write_private;
-pub(crate) use edit::{Change, apply};
+pub(crate) use edit::{Change, Edit, apply};
 pub(crate) use file::{FileError, read};
-pub(crate) use live::{Clock, Users};
+pub(crate) use live::{Clock, Reload, Reloaded, Users};
 pub(crate) use networks::Networks;
 
 use zeroize::Zeroizing;

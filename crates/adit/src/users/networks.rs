@@ -163,9 +163,8 @@ fn unique<'a, T: Eq + Hash + 'a>(
         let Some((other, at)) = seen.insert(&item.value, (name, item.at)) else {
             continue;
         };
+        let message = format!("users {other:?} and {name:?} both have this one; write another");
         // The later line is the one to change.
-        let holder = if at < item.at { other } else { name };
-        let message = format!("user {holder:?} has this one already; write another");
         return Err(Fault::new(at.max(item.at), message));
     }
     Ok(())

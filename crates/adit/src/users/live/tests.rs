@@ -1,5 +1,6 @@
 use super::*;
 use crate::users::write_private;
+use std::time::Duration;
 
 const PEER: &str = "198.51.100.7:4500";
 
@@ -208,4 +209,51 @@ fn a_grant_joins_the_user_and_the_group() {
             ..Lease::default()
         }]
     );
+}
+
+/// A file of this many users, each with everything.
+fn many(count: u32) -> String {
+    let mut text = String::from("[groups.staff]\nsessions = 2\n");
+    for index in 0..count {
+        let address = std::net::Ipv4Addr::from(0x0a4d_0002 + index);
+        text.push_str(&format!(
+            "[users.user{index}]\nnt-hash = \"44ebba8d5312b8d611474411f56989ae\"\nipv4 = \
+             \"{address}\"\nipv6-prefix = \"2001:db8:{:x}:{:x}::/64\"\ngroup = \"staff\"\nexpires \
+             = 2100-01-01\n",
+            index >> 16,
+            index & 0xffff
+        ));
+    }
+    text
+}
+
+/// Time that this thread was on a processor; the machine may be busy with other things.
+fn processor_time() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds = text.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
+#[test]
+fn ten_thousand_users_cost_ten_times_what_a_thousand_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users.toml");
+    let time = |count| {
+        write(&path, &many(count));
+        let times = (0..3).map(|_| {
+            let before = processor_time()?;
+            let users = Users::open(&path, Networks::default()).unwrap();
+            assert_eq!(users.len(), count as usize);
+            assert_eq!(users.fixed().len(), count as usize);
+            processor_time()?.checked_sub(before)
+        });
+        times.min().flatten()
+    };
+    let (thousand, ten_thousand) = (time(1_000), time(10_000));
+    println!("1,000 users: {thousand:?}, 10,000 users: {ten_thousand:?}");
+    if let (Some(thousand), Some(ten_thousand)) = (thousand, ten_thousand) {
+        // Something quadratic would take a hundred times as long.
+        assert!(ten_thousand < 40 * thousand);
+        assert!(ten_thousand < Duration::from_secs(2));
+    }
 }
