@@ -103,6 +103,7 @@ fn a_user_who_was_in_before_gets_in_again_whatever_strangers_do() {
         world.state(away).events,
         world.server.stats()
     );
-    dial(&mut world, "user0", home, None);
-    dial(&mut world, "user2", setup::address(0), None);
+    world.boot(id);
+    assert!(world.run_until(MINUTE, |world| is_up(world, id)));
+    dial(&mut world, "user2", setup::address(1), None);
 }

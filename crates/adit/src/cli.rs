@@ -11,6 +11,9 @@ use crate::{connect, demo, probe};
 /// Where the configuration is unless `--config` says otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/adit/adit.toml";
 
+/// Where `adit quickstart` makes its files unless `--dir` says otherwise.
+pub(crate) const DEFAULT_DIR: &str = "/etc/adit";
+
 /// adit: an L2TP/IPsec VPN server that carries IPv4 and IPv6.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -93,7 +96,7 @@ pub(crate) struct Quickstart {
     #[arg(long, value_name = "P")]
     pub ipv6_prefix: Option<Ipv6Net>,
     /// The folder of the configuration
-    #[arg(long, value_name = "DIR", default_value = "/etc/adit")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub dir: PathBuf,
     /// Make the files and print the page, but do not serve
     #[arg(long)]

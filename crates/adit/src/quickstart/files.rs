@@ -10,6 +10,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 
 use super::host::Host;
 use crate::Failure;
+use crate::cli::DEFAULT_DIR;
 use crate::config::{self, Secret};
 use crate::users::{self, Change, Edit, write_private};
 
@@ -45,7 +46,13 @@ pub(super) fn make(dir: &Path, prefix: Option<Ipv6Net>, host: &Host) -> Result<M
             Some(prefix) => prefix,
             None => unique_local()?,
         };
-        write(&path, &configuration(prefix, host))?;
+        // Beside /etc there is /var/lib for what changes; any other folder holds everything.
+        let leases = if dir == Path::new(DEFAULT_DIR) {
+            ""
+        } else {
+            "\n# Who had which address, so that they get it again.\n[leases]\nfile = \"leases.redb\"\n"
+        };
+        write(&path, &(configuration(prefix, host) + leases))?;
         files.push((path.clone(), "configuration, made"));
     } else if let Some(prefix) = prefix
         && set_prefix(&path, prefix)?
@@ -144,11 +151,7 @@ fn configuration(prefix: Ipv6Net, host: &Host) -> String {
          dns = [{dns6}]\n\
          \n\
          [users]\n\
-         file = \"users.toml\"\n\
-         \n\
-         # Who had which address, so that they get it again.\n\
-         [leases]\n\
-         file = \"leases.redb\"\n"
+         file = \"users.toml\"\n"
     )
 }
 
@@ -280,6 +283,10 @@ mod tests {
         }
         let loaded = config::load_with(&made.config, []).unwrap();
         let config = loaded.config;
+        assert_eq!(
+            config.leases_file,
+            made.config.with_file_name("leases.redb")
+        );
         assert_eq!(config.ipsec.psk.unwrap().expose().len(), 24);
         let ipv4 = config.ipv4.unwrap();
         assert_eq!(ipv4.pool.to_string(), "10.78.0.0/16");
