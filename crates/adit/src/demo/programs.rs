@@ -46,7 +46,10 @@ impl Folder {
     pub(super) fn new() -> Result<Self, Failure> {
         let folder = Self(TempDir::with_prefix("adit-demo-").map_err(Failure::failed)?);
         let socket = folder.path("adit.sock");
-        let admin = format!("[admin]\nsocket = {:?}\n", socket.display().to_string());
+        let admin = format!(
+            "[leases]\nfile = \"leases.redb\"\n[admin]\nsocket = {:?}\n",
+            socket.display().to_string()
+        );
         folder.write("adit.toml", &format!("{CONFIG}{admin}"))?;
         folder.write("psk", &random_text(32).map_err(Failure::failed)?)?;
         let password = random_text(20).map_err(Failure::failed)?;
