@@ -22,8 +22,8 @@ pub struct SealBatch<T> {
 #[derive(Debug)]
 struct Sealing<T> {
     buf: PacketBuf,
-    keys: EspKeys,
-    numbers: Numbers,
+    /// None for one that only passes.
+    seal: Option<(EspKeys, Numbers)>,
     malformed: bool,
     tag: T,
 }
@@ -56,18 +56,26 @@ impl<T> SealBatch<T> {
         tag: T,
     ) -> Result<(), (SealError, PacketBuf, T)> {
         match sa.seal_later(&mut buf, next_header) {
-            Ok((keys, numbers)) => {
-                self.packets.push(Sealing {
-                    buf,
-                    keys,
-                    numbers,
-                    malformed: false,
-                    tag,
-                });
+            Ok(seal) => {
+                self.add(buf, Some(seal), tag);
                 Ok(())
             }
             Err(error) => Err((error, buf, tag)),
         }
+    }
+
+    /// Adds a packet that is no SA's: it keeps its place, and comes out as it is.
+    pub fn pass(&mut self, buf: PacketBuf, tag: T) {
+        self.add(buf, None, tag);
+    }
+
+    fn add(&mut self, buf: PacketBuf, seal: Option<(EspKeys, Numbers)>, tag: T) {
+        self.packets.push(Sealing {
+            buf,
+            seal,
+            malformed: false,
+            tag,
+        });
     }
 
     /// Seals all packets, each as [`OutboundSa::seal`] would have, and gives them out in the order
@@ -89,11 +97,12 @@ impl<T> Default for SealBatch<T> {
 
 impl<T> ToSeal for Sealing<T> {
     fn parts(&mut self) -> Option<SealParts<'_>> {
+        let (keys, numbers) = self.seal.as_ref()?;
         Some(SealParts {
-            keys: &self.keys,
+            keys,
             packet: self.buf.as_mut_slice(),
-            iv_counter: self.numbers.sequence,
-            high: self.numbers.high,
+            iv_counter: numbers.sequence,
+            high: numbers.high,
         })
     }
 
@@ -128,8 +137,10 @@ impl<'a> Received<'a> {
         self.packet
     }
 
-    /// The packet, for good.
-    pub fn into_packet(self) -> &'a mut [u8] {
+    /// The packet, to be altered: a MAC that was computed is forgotten.
+    pub fn packet_mut(&mut self) -> &mut [u8] {
+        self.expected = None;
+        self.mac = None;
         self.packet
     }
 

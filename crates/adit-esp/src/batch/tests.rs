@@ -349,3 +349,25 @@ fn what_is_not_taken_of_a_batch_is_gone() {
     assert!(batch.seal(Kernel::best()).next().is_some());
     assert!(batch.is_empty());
 }
+
+#[test]
+fn what_passes_keeps_its_place_and_its_bytes() {
+    for kernel in Kernel::all() {
+        let (mut out, _) = sas(&[cbc(EspMac::HmacSha1_96)], start());
+        let mut batch = SealBatch::new();
+        for number in 0..20 {
+            let buf = PacketBuf::from_slice(HEADROOM, b"payload", TAILROOM);
+            if number % 3 == 0 {
+                batch.pass(buf, number);
+            } else {
+                batch.push(&mut out[0], buf, 17, number).unwrap();
+            }
+        }
+        let sealed: Vec<_> = batch.seal(kernel).collect();
+        assert_eq!(sealed.len(), 20);
+        for (number, (buf, tag)) in sealed.iter().enumerate() {
+            assert_eq!(*tag, number);
+            assert_eq!(buf.as_slice() == b"payload", number % 3 == 0);
+        }
+    }
+}

@@ -10,7 +10,7 @@ use adit_wire::ip::{Family, IpHeader};
 use adit_wire::{PacketBuf, Transmit};
 
 use super::Server;
-use crate::plane::{HEADROOM, SessionKey, TAILROOM};
+use crate::plane::{HEADROOM, Seal, SessionKey, TAILROOM};
 
 impl Server {
     pub(super) fn handle_link_packet(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
@@ -109,7 +109,7 @@ impl Server {
         now: Instant,
     ) {
         let mut buf = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
-        if let Some(path) = self.plane.send_ip(key, &mut buf, family, now) {
+        if let Some(path) = self.plane.send_ip(key, &mut buf, family, Seal::Now, now) {
             self.transmits.push_back(Transmit {
                 path,
                 payload: buf.as_slice().to_vec(),

@@ -5,6 +5,7 @@
 //! What the packet path needs of them is published to the [`Plane`].
 
 mod admission;
+mod batch;
 mod budget;
 mod group;
 mod half_open;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
+use adit_esp::{Received, SealBatch};
 use adit_link::pool::PrefixLength;
 use adit_wire::{Channel, PacketBuf, Path, Transmit};
 use hashbrown::HashMap;
@@ -39,7 +41,7 @@ use slab::Slab;
 use crate::config::Config;
 use crate::event::{Decision, Event, SessionId};
 use crate::info::SessionInfo;
-use crate::plane::{GroupKey, Inbound, Outbound, Plane, SessionKey};
+use crate::plane::{GroupKey, Inbound, Outbound, Plane, Seal, SessionKey};
 use crate::stats::{Gauges, Stats};
 use crate::timers::Timers;
 
@@ -103,10 +105,12 @@ impl Job {
 
 /// The server, without its sockets.
 ///
-/// Feed it with [`handle_datagram`](Self::handle_datagram), [`handle_tun`](Self::handle_tun),
-/// [`handle_timeout`](Self::handle_timeout), [`handle_job`](Self::handle_job) and
-/// [`handle_verdict`](Self::handle_verdict); after each call (or batch of calls) take everything
-/// from [`poll_transmit`](Self::poll_transmit), [`poll_tun`](Self::poll_tun),
+/// Feed it with [`handle_datagram`](Self::handle_datagram), [`handle_tun`](Self::handle_tun), both of
+/// which have twins for several at once ([`handle_datagrams`](Self::handle_datagrams),
+/// [`keep_tun`](Self::keep_tun)), [`handle_timeout`](Self::handle_timeout),
+/// [`handle_job`](Self::handle_job) and [`handle_verdict`](Self::handle_verdict); after each call
+/// (or batch of calls) take everything from [`seal_kept`](Self::seal_kept),
+/// [`poll_transmit`](Self::poll_transmit), [`poll_tun`](Self::poll_tun),
 /// [`poll_event`](Self::poll_event) and [`poll_job`](Self::poll_job) until they give `None`, then
 /// wait no longer than [`poll_timeout`](Self::poll_timeout) says.
 pub struct Server {
@@ -141,6 +145,8 @@ pub struct Server {
     pools: Pools,
     throttle: Throttle,
     ppp_configs: HashMap<u16, Arc<adit_ppp::ServerConfig>>,
+    /// Packets from TUN that are to be sealed together.
+    kept: SealBatch<Path>,
     transmits: VecDeque<Transmit>,
     to_tun: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
@@ -186,6 +192,7 @@ impl Server {
             pools,
             throttle: Throttle::new(&config.limits),
             ppp_configs: HashMap::new(),
+            kept: SealBatch::new(),
             transmits: VecDeque::new(),
             to_tun: VecDeque::new(),
             events: VecDeque::new(),
@@ -205,16 +212,25 @@ impl Server {
         datagram: &mut [u8],
         now: Instant,
     ) -> Option<Range<usize>> {
+        self.take_datagram(path, &mut Received::new(datagram), now)
+    }
+
+    fn take_datagram(
+        &mut self,
+        path: Path,
+        datagram: &mut Received<'_>,
+        now: Instant,
+    ) -> Option<Range<usize>> {
         match path.channel {
             Channel::Esp => return self.handle_esp(path, datagram, now),
-            Channel::L2tp => return self.handle_plain(path, datagram, now),
-            Channel::Ike => self.handle_ike(path, datagram, now),
+            Channel::L2tp => return self.handle_plain(path, datagram.packet_mut(), now),
+            Channel::Ike => self.handle_ike(path, datagram.packet(), now),
             Channel::NatT => {
-                if datagram == [0xff] {
+                if datagram.packet() == [0xff] {
                     self.plane.stats.keepalives += 1;
                     return None;
                 }
-                match datagram.strip_prefix(&NON_ESP_MARKER) {
+                match datagram.packet().strip_prefix(&NON_ESP_MARKER) {
                     Some(message) => self.handle_ike(path, message, now),
                     None => return self.handle_esp(path, datagram, now),
                 }
@@ -227,7 +243,11 @@ impl Server {
     /// [`TAILROOM`](crate::TAILROOM) after it. If it goes to a session, it is a sealed datagram
     /// afterwards, and the path to send it on is returned.
     pub fn handle_tun(&mut self, packet: &mut PacketBuf, now: Instant) -> Option<Path> {
-        let outbound = self.plane.outbound(packet, now);
+        let outbound = self.plane.outbound(packet, Seal::Now, now);
+        self.take_outbound(outbound, now)
+    }
+
+    fn take_outbound(&mut self, outbound: Outbound, now: Instant) -> Option<Path> {
         self.rekey_by_volume(now);
         match outbound {
             Outbound::Sealed(path) => Some(path),
@@ -243,8 +263,14 @@ impl Server {
         }
     }
 
-    fn handle_esp(&mut self, path: Path, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
+    fn handle_esp(
+        &mut self,
+        path: Path,
+        packet: &mut Received<'_>,
+        now: Instant,
+    ) -> Option<Range<usize>> {
         let (inbound, learnt) = self.plane.inbound(path, packet, now);
+        let packet = packet.packet();
         if let Some(group) = learnt.moved {
             self.peer_moved(group, path);
         }

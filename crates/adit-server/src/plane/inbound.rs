@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use adit_crypto::EspSuite;
-use adit_esp::OpenError;
+use adit_esp::{OpenError, Received};
 use adit_l2tp::Order;
 use adit_link::{dhcp4, guard};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
@@ -51,7 +51,7 @@ impl Plane {
     pub(crate) fn inbound(
         &mut self,
         path: Path,
-        packet: &mut [u8],
+        packet: &mut Received<'_>,
         now: Instant,
     ) -> (Inbound, Learnt) {
         let mut learnt = Learnt::default();
@@ -59,7 +59,7 @@ impl Plane {
             return (Inbound::Dropped, learnt);
         };
         let inbound = self
-            .inner(group, packet, payload, now)
+            .inner(group, packet.packet_mut(), payload, now)
             .unwrap_or(Inbound::Dropped);
         (inbound, learnt)
     }
@@ -76,14 +76,22 @@ impl Plane {
             .unwrap_or(Inbound::Dropped)
     }
 
+    /// Notes the keys of an ESP packet's SA, for its MAC to be computed with those of others.
+    pub(crate) fn expect(&self, packet: &mut Received<'_>) {
+        let spi = adit_esp::spi_of(packet.packet());
+        if let Some(entry) = spi.and_then(|spi| self.inbound.get(&spi)) {
+            packet.expect(&entry.sa);
+        }
+    }
+
     /// ESP: gives the range of the inner UDP datagram.
     fn open(
         &mut self,
         path: Path,
-        packet: &mut [u8],
+        packet: &mut Received<'_>,
         learnt: &mut Learnt,
     ) -> Option<(GroupKey, Range<usize>)> {
-        let Some(spi) = adit_esp::spi_of(packet) else {
+        let Some(spi) = adit_esp::spi_of(packet.packet()) else {
             self.stats.runts += 1;
             return None;
         };
@@ -92,7 +100,7 @@ impl Plane {
             return None;
         };
         let believed = entry.sa.suite();
-        let opened = entry.sa.open(packet);
+        let opened = packet.open(&mut entry.sa);
         let (group, suite) = (entry.group, entry.sa.suite());
         // The first packet tells which ICV the peer makes, and so which it takes.
         if suite != believed || (opened.is_ok() && !entry.used) {

@@ -26,8 +26,8 @@ use slab::Slab;
 use crate::stats::Stats;
 
 pub(crate) use inbound::Inbound;
-pub(crate) use outbound::Outbound;
 pub use outbound::{HEADROOM, TAILROOM};
+pub(crate) use outbound::{Outbound, Seal};
 
 /// The UDP port of L2TP (RFC 2661 8.1), on our side always.
 pub(crate) const L2TP_PORT: u16 = 1701;

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use adit_esp::Expiry;
+use adit_esp::{Expiry, SealBatch};
 use adit_link::{fragment, guard, icmp};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::{Channel, PacketBuf, Path, Transmit, udp};
@@ -32,9 +32,22 @@ pub(crate) enum Outbound {
     Dropped,
 }
 
+/// When a packet is sealed.
+pub(crate) enum Seal<'a> {
+    /// At once.
+    Now,
+    /// With those in the batch, which takes it out of its buffer, and leaves an empty one.
+    Later(&'a mut SealBatch<Path>),
+}
+
 impl Plane {
     /// Takes an IP packet from TUN and makes the datagram of it.
-    pub(crate) fn outbound(&mut self, packet: &mut PacketBuf, now: Instant) -> Outbound {
+    pub(crate) fn outbound(
+        &mut self,
+        packet: &mut PacketBuf,
+        seal: Seal<'_>,
+        now: Instant,
+    ) -> Outbound {
         let header = match IpHeader::parse(packet.as_slice()) {
             Ok(header) => header,
             Err(_) => {
@@ -75,7 +88,7 @@ impl Plane {
                 return Outbound::Dropped;
             }
         }
-        match self.send_ip(key, packet, header.family(), now) {
+        match self.send_ip(key, packet, header.family(), seal, now) {
             Some(path) => {
                 self.stats.ip_out += 1;
                 Outbound::Sealed(path)
@@ -89,7 +102,7 @@ impl Plane {
         let mut transmits = Vec::with_capacity(parts.len());
         for part in parts {
             let mut packet = PacketBuf::from_slice(HEADROOM, part, TAILROOM);
-            if let Some(path) = self.send_ip(key, &mut packet, Family::V4, now) {
+            if let Some(path) = self.send_ip(key, &mut packet, Family::V4, Seal::Now, now) {
                 self.stats.ip_out += 1;
                 transmits.push(Transmit {
                     path,
@@ -106,6 +119,7 @@ impl Plane {
         key: SessionKey,
         packet: &mut PacketBuf,
         family: Family,
+        seal: Seal<'_>,
         now: Instant,
     ) -> Option<Path> {
         let record = self.sessions.get_mut(key.0)?;
@@ -115,7 +129,7 @@ impl Plane {
             Family::V6 => adit_ppp::protocol::IPV6,
         };
         adit_ppp::prepend_header(packet, protocol, record.framing).ok()?;
-        let path = self.send_frame(key, packet, now)?;
+        let path = self.send_frame(key, packet, seal, now)?;
         let record = self.sessions.get_mut(key.0)?;
         record.tx_packets += 1;
         record.tx_bytes += bytes;
@@ -130,7 +144,7 @@ impl Plane {
         now: Instant,
     ) -> Option<Transmit> {
         let mut packet = PacketBuf::from_slice(HEADROOM, frame, TAILROOM);
-        let path = self.send_frame(key, &mut packet, now)?;
+        let path = self.send_frame(key, &mut packet, Seal::Now, now)?;
         Some(Transmit {
             path,
             payload: packet.as_slice().to_vec(),
@@ -146,7 +160,7 @@ impl Plane {
         now: Instant,
     ) -> Option<Transmit> {
         let mut packet = PacketBuf::from_slice(HEADROOM, message, TAILROOM);
-        let path = self.seal(group, port, &mut packet, now)?;
+        let path = self.seal(group, port, &mut packet, Seal::Now, now)?;
         Some(Transmit {
             path,
             payload: packet.as_slice().to_vec(),
@@ -157,6 +171,7 @@ impl Plane {
         &mut self,
         key: SessionKey,
         packet: &mut PacketBuf,
+        seal: Seal<'_>,
         now: Instant,
     ) -> Option<Path> {
         let record = self.sessions.get_mut(key.0)?;
@@ -168,7 +183,7 @@ impl Plane {
                 adit_l2tp::prepend_sequenced_data_header(packet, tunnel, session, ns).ok()?;
             }
         }
-        self.seal(group, port, packet, now)
+        self.seal(group, port, packet, seal, now)
     }
 
     /// Inner UDP and ESP on the newest SA that the peer is known to hold. Without IPsec, the L2TP
@@ -178,10 +193,14 @@ impl Plane {
         key: GroupKey,
         port: u16,
         packet: &mut PacketBuf,
+        seal: Seal<'_>,
         now: Instant,
     ) -> Option<Path> {
         let group = self.groups.get_mut(key.0)?;
         if group.path.channel == Channel::L2tp {
+            if let Seal::Later(batch) = seal {
+                batch.pass(take(packet), group.path);
+            }
             return Some(group.path);
         }
         let addresses = group.checksum_addresses();
@@ -193,21 +212,41 @@ impl Plane {
             .iter()
             .rposition(|outbound| outbound.confirmed && usable(outbound))
             .or_else(|| outbounds.iter().rposition(usable));
-        let Some(outbound) = known.and_then(|index| group.outbound.get_mut(index)) else {
+        let Some((index, native)) =
+            known.and_then(|index| Some((index, outbounds.get(index)?.native)))
+        else {
             self.stats.no_sa += 1;
             return None;
         };
+        let path = group.path_of(native);
+        let outbound = group.outbound.get_mut(index)?;
         let expiry = outbound.sa.expiry(now);
         if expiry == Expiry::Soft && !outbound.worn {
             outbound.worn = true;
             self.worn.push(key);
         }
         udp::prepend(packet, L2TP_PORT, port, addresses).ok()?;
-        if outbound.sa.seal(packet, ip_protocol::UDP).is_err() {
+        let sealed = match seal {
+            Seal::Now => outbound.sa.seal(packet, ip_protocol::UDP).is_ok(),
+            Seal::Later(batch) => {
+                match batch.push(&mut outbound.sa, take(packet), ip_protocol::UDP, path) {
+                    Ok(()) => true,
+                    Err((_, refused, _)) => {
+                        *packet = refused;
+                        false
+                    }
+                }
+            }
+        };
+        if !sealed {
             self.stats.no_sa += 1;
             return None;
         }
-        let native = outbound.native;
-        Some(group.path_of(native))
+        Some(path)
     }
+}
+
+/// Takes a packet, and leaves an empty buffer without room.
+fn take(packet: &mut PacketBuf) -> PacketBuf {
+    std::mem::replace(packet, PacketBuf::with_capacity(0, 0))
 }

@@ -2,7 +2,7 @@
 //! it is, answered by nothing, and costs the SA nothing.
 
 use adit_crypto::{EspCipher, EspKeys, EspMac, Rng};
-use adit_esp::Lifetime;
+use adit_esp::{Lifetime, Received};
 
 use super::*;
 
@@ -73,7 +73,9 @@ impl Peer {
     /// What becomes of a packet: what it held, and the counters that it moved.
     fn give(&mut self, mut packet: Vec<u8>) -> (Inbound, Vec<(&'static str, u64)>) {
         let before: Vec<_> = self.plane.stats.iter().collect();
-        let (inbound, _) = self.plane.inbound(path(), &mut packet, self.now);
+        let (inbound, _) = self
+            .plane
+            .inbound(path(), &mut Received::new(&mut packet), self.now);
         let after = self.plane.stats.iter();
         let moved = after
             .zip(before)
@@ -163,7 +165,9 @@ fn a_forged_packet_moves_no_endpoint() {
         remote: "203.0.113.9:4500".parse().unwrap(),
         ..path()
     };
-    let (_, learnt) = peer.plane.inbound(elsewhere, &mut packet, peer.now);
+    let (_, learnt) = peer
+        .plane
+        .inbound(elsewhere, &mut Received::new(&mut packet), peer.now);
     assert_eq!((learnt.moved, learnt.first_on), (None, None));
     assert_eq!(peer.plane.path(GroupKey(0)), Some(path()));
 }

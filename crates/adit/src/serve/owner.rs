@@ -259,18 +259,15 @@ async fn receive(owner: Rc<Owner>, index: usize) -> Result<(), ServeError> {
 
 fn take_batch(owner: &Rc<Owner>, channel: adit_wire::Channel, batch: &mut RecvBatch) {
     owner.with(|server, now| {
-        for received in batch.iter_mut() {
+        let datagrams = batch.iter_mut().map(|received| {
             let path = Path {
                 channel,
                 local: received.local,
                 remote: received.remote,
             };
-            if let Some(range) = server.handle_datagram(path, received.bytes, now)
-                && let Some(packet) = received.bytes.get(range)
-            {
-                owner.to_tun(packet);
-            }
-        }
+            (path, received.bytes)
+        });
+        server.handle_datagrams(datagrams, now, |packet| owner.to_tun(packet));
     });
 }
 
@@ -283,24 +280,24 @@ async fn read_tun(owner: Rc<Owner>) -> Result<(), ServeError> {
         let readable = owner.host.tun.readable().await;
         readable.map_err(system("cannot wait for TUN"))?;
         let read = owner.with(|server, now| {
+            let mut read = Ok(());
             while let Some(mut packet) = free.pop() {
                 packet.reset(HEADROOM);
                 match owner.host.tun.recv(&mut packet) {
-                    Ok(true) => match server.handle_tun(&mut packet, now) {
-                        Some(path) => sealed.push((path, packet)),
-                        None => free.push(packet),
-                    },
+                    Ok(true) => free.extend(server.keep_tun(packet, now)),
                     Ok(false) => {
                         free.push(packet);
                         break;
                     }
                     Err(error) => {
                         free.push(packet);
-                        return Err(error);
+                        read = Err(error);
+                        break;
                     }
                 }
             }
-            Ok(())
+            sealed.extend(server.seal_kept().map(|(packet, path)| (path, packet)));
+            read
         });
         owner.send_batch(&sealed);
         free.extend(sealed.drain(..).map(|(_, packet)| packet));

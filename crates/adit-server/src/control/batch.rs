@@ -1,0 +1,60 @@
+//! What comes together is worked on together: the MACs of datagrams that one read brought, and the
+//! sealing of packets that one wait for TUN brought. Everything else is done for each in its turn.
+
+use std::time::Instant;
+
+use adit_crypto::Kernel;
+use adit_esp::Received;
+use adit_wire::{Channel, PacketBuf, Path};
+
+use super::Server;
+use crate::plane::Seal;
+
+impl Server {
+    /// Takes datagrams that arrived together, each as
+    /// [`handle_datagram`](Self::handle_datagram) would in its turn, and shows every IP packet for TUN
+    /// to `to_tun`.
+    pub fn handle_datagrams<'a>(
+        &mut self,
+        datagrams: impl IntoIterator<Item = (Path, &'a mut [u8])>,
+        now: Instant,
+        mut to_tun: impl FnMut(&[u8]),
+    ) {
+        let (paths, mut packets): (Vec<_>, Vec<_>) = datagrams
+            .into_iter()
+            .map(|(path, bytes)| (path, Received::new(bytes)))
+            .unzip();
+        if packets.len() > 1 {
+            for (path, packet) in paths.iter().zip(&mut packets) {
+                // Of UDP 4500 this takes IKE along: the SPI in its place is zero, which no SA has.
+                if matches!(path.channel, Channel::Esp | Channel::NatT) {
+                    self.plane.expect(packet);
+                }
+            }
+            adit_esp::authenticate(Kernel::best(), &mut packets);
+        }
+        for (path, mut packet) in paths.into_iter().zip(packets) {
+            if let Some(range) = self.take_datagram(path, &mut packet, now)
+                && let Some(packet) = packet.packet().get(range)
+            {
+                to_tun(packet);
+            }
+        }
+    }
+
+    /// As [`handle_tun`](Self::handle_tun), but a packet that goes to a session is kept until
+    /// [`seal_kept`](Self::seal_kept). Gives the buffer back if there is none.
+    pub fn keep_tun(&mut self, mut packet: PacketBuf, now: Instant) -> Option<PacketBuf> {
+        let seal = Seal::Later(&mut self.kept);
+        let outbound = self.plane.outbound(&mut packet, seal, now);
+        match self.take_outbound(outbound, now) {
+            Some(_) => None,
+            None => Some(packet),
+        }
+    }
+
+    /// Seals what [`keep_tun`](Self::keep_tun) kept, and gives out the datagrams in their order.
+    pub fn seal_kept(&mut self) -> impl Iterator<Item = (PacketBuf, Path)> {
+        self.kept.seal(Kernel::best())
+    }
+}

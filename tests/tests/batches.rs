@@ -1,0 +1,193 @@
+//! What a server does with datagrams and packets that come together is what it does with them one
+//! after the other.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use adit_crypto::{EspCipher, EspMac, EspSuite};
+use adit_server::{HEADROOM, TAILROOM};
+use adit_tests::{ClientId, Datagram, HOST_V4, HOST_V6, Nat, World, is_server, setup, udp_packet};
+use adit_wire::{Channel, PacketBuf, Path};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+const SUITES: [(EspCipher, Option<EspMac>); 5] = [
+    (EspCipher::AesCbc256, Some(EspMac::HmacSha1_96)),
+    (EspCipher::AesCbc256, Some(EspMac::HmacSha2_256_128)),
+    (EspCipher::AesCbc128, Some(EspMac::HmacSha1_96)),
+    (EspCipher::AesCbc256, Some(EspMac::HmacSha2_512_256)),
+    (EspCipher::AesGcm256, None),
+];
+
+/// A server with two clients of each suite and one without IPsec, all connected. Each call gives an
+/// equal one.
+fn connected() -> (World, Vec<ClientId>) {
+    let clients = 2 * SUITES.len();
+    let suites = SUITES.map(|(cipher, mac)| EspSuite::new(cipher, mac).unwrap());
+    let mut config = setup::world(70, clients + 1);
+    config.server.plain = setup::plain(&["10.9.0.0/16"]);
+    config.server.ike = World::changed(&config.server.ike, |ike| ike.esp = suites.into());
+    let mut world = World::new(config);
+    let mut ids: Vec<_> = (0..clients)
+        .map(|index| {
+            let mut config = setup::client(&format!("user{index}"));
+            let suite = suites[index % suites.len()];
+            config.ike = World::changed(&config.ike, |ike| ike.esp = vec![suite]);
+            // The second client of each suite is behind a NAT, so that it speaks ESP in UDP.
+            let behind =
+                (index >= suites.len()).then(|| Nat::new(IpAddr::from([203, 0, 114, index as u8])));
+            world.dial(config, setup::address(index), behind, false)
+        })
+        .collect();
+    let plain = setup::client(&format!("user{clients}"));
+    ids.push(world.dial_plain(plain, "10.9.0.2:1701".parse().unwrap(), false));
+    assert!(world.run_until_echoes(&ids, MINUTE));
+    (world, ids)
+}
+
+/// What clients send at once, and what a hostile network makes of it.
+fn towards(world: &mut World, ids: &[ClientId]) -> Vec<(Path, Vec<u8>)> {
+    let sent: Rc<RefCell<Vec<Datagram>>> = Rc::default();
+    let seen = Rc::clone(&sent);
+    world.drop_if = Some(Box::new(move |datagram| {
+        seen.borrow_mut().push(datagram.clone());
+        true
+    }));
+    for round in 0..4 {
+        for id in ids {
+            world.ping(*id);
+            let state = world.state(*id).clone();
+            let long = vec![round; 1200];
+            world.send_ip(
+                *id,
+                &udp_packet(state.ipv4.unwrap().into(), HOST_V4.into(), &long),
+            );
+            // The server answers this one itself. Only a client with IPsec can be made to say it.
+            if ids.last() != Some(id) {
+                world.send_frame(*id, &[0xff, 3, 0xc0, 0x21, 9, round, 0, 8, 0, 0, 0, 0]);
+            }
+        }
+    }
+    world.drop_if = None;
+    let mut datagrams = Vec::new();
+    for (number, datagram) in sent.take().into_iter().enumerate() {
+        assert!(is_server(datagram.to));
+        let path = Path {
+            channel: match datagram.to.port() {
+                0 => Channel::Esp,
+                1701 => Channel::L2tp,
+                _ => Channel::NatT,
+            },
+            local: datagram.to,
+            remote: datagram.from,
+        };
+        let payload = datagram.payload;
+        match number % 11 {
+            3 => datagrams.push((path, payload.clone())),
+            5 => {
+                let mut forged = payload.clone();
+                forged[40] ^= 1;
+                datagrams.push((path, forged));
+            }
+            7 => datagrams.push((path, vec![0xff])),
+            8 => datagrams.push((path, [&[0; 4], &payload[..28]].concat())),
+            9 => datagrams.push((path, payload[..payload.len() - 4].to_vec())),
+            _ => {}
+        }
+        datagrams.push((path, payload));
+    }
+    datagrams
+}
+
+#[test]
+fn datagrams_that_come_together() {
+    for size in [1, 2, 7, 32, 1000] {
+        let ((mut alone, ids), (mut batched, same)) = (connected(), connected());
+        let mut datagrams = towards(&mut alone, &ids);
+        let mut copies = towards(&mut batched, &same);
+        assert_eq!(datagrams, copies);
+        assert!(datagrams.len() > 100);
+
+        let mut expected = Vec::new();
+        let now = alone.now();
+        for (path, payload) in &mut datagrams {
+            if let Some(range) = alone.server.handle_datagram(*path, payload, now) {
+                expected.push(payload[range].to_vec());
+            }
+        }
+        let mut packets = Vec::new();
+        for part in copies.chunks_mut(size) {
+            let part = part
+                .iter_mut()
+                .map(|(path, payload)| (*path, &mut payload[..]));
+            batched
+                .server
+                .handle_datagrams(part, now, |packet| packets.push(packet.to_vec()));
+        }
+        assert!(expected.len() >= 3 * 4 * ids.len());
+        assert_eq!(packets, expected);
+        assert_eq!(batched.server.stats(), alone.server.stats());
+        assert!(alone.server.stats().esp_bad_icv > 5);
+        assert!(alone.server.stats().esp_replayed > 5);
+        loop {
+            let transmit = alone.server.poll_transmit();
+            assert_eq!(batched.server.poll_transmit(), transmit);
+            if transmit.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn packets_that_come_together() {
+    let ((mut alone, ids), (mut batched, _)) = (connected(), connected());
+    let now = alone.now();
+    let mut packets = Vec::new();
+    for round in 0..8_usize {
+        for id in &ids {
+            let state = alone.state(*id).clone();
+            for to in [
+                IpAddr::from(state.ipv4.unwrap()),
+                state.ipv6.unwrap().into(),
+            ] {
+                let from = match to {
+                    IpAddr::V4(_) => HOST_V4.into(),
+                    IpAddr::V6(_) => HOST_V6.into(),
+                };
+                // Some are cut, some refused.
+                packets.push(udp_packet(from, to, &vec![7; 200 * round]));
+            }
+        }
+        packets.push(udp_packet(
+            HOST_V4.into(),
+            [192, 0, 2, 200].into(),
+            b"nobody",
+        ));
+        packets.push(b"no packet".to_vec());
+    }
+    let mut kept = 0;
+    for part in packets.chunks(50) {
+        let mut expected = Vec::new();
+        for packet in part {
+            let mut buf = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
+            let back = batched.server.keep_tun(buf.clone(), now);
+            let path = alone.server.handle_tun(&mut buf, now);
+            assert_eq!(back.is_none(), path.is_some());
+            kept += usize::from(back.is_none());
+            expected.extend(path.map(|path| (buf.as_slice().to_vec(), path)));
+        }
+        let sealed: Vec<_> = batched
+            .server
+            .seal_kept()
+            .map(|(buf, path)| (buf.as_slice().to_vec(), path))
+            .collect();
+        assert_eq!(sealed, expected);
+        assert_eq!(batched.server.seal_kept().count(), 0);
+    }
+    assert!(kept > 100);
+    assert_eq!(batched.server.stats(), alone.server.stats());
+    assert!(alone.server.stats().cut > 0 && alone.server.stats().too_big > 0);
+}
