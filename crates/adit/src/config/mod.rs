@@ -42,12 +42,22 @@ use zeroize::Zeroizing;
 
 use document::Document;
 use layers::Environment;
-use settings::Settings;
+use settings::{Complaint, Settings};
 
 pub(crate) use networks::{is_ula, prefix_fault};
 pub(crate) use problem::{ConfigErrors, Problem, ProblemDto, Severity, line_column, render};
 pub(crate) use server::ServerConfigError;
 pub(crate) use units::duration;
+
+/// Reads a phase 1 proposal that is not weak, for the command line.
+pub(crate) fn ike_proposal(text: &str) -> Result<Phase1Proposal, String> {
+    proposal::ike(text, false).map_err(Complaint::into_text)
+}
+
+/// Reads an ESP proposal that is not weak, for the command line.
+pub(crate) fn esp_proposal(text: &str) -> Result<EspSuite, String> {
+    proposal::esp(text, false).map_err(Complaint::into_text)
+}
 
 /// Where the admin socket is unless the configuration says otherwise.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/adit/adit.sock";

@@ -28,6 +28,11 @@ impl Complaint {
             help: help.into(),
         }
     }
+
+    /// Message and help in one.
+    pub(super) fn into_text(self) -> String {
+        format!("{}: {}", self.message, self.help)
+    }
 }
 
 /// The merged values, and what was found wrong with them so far.

@@ -75,6 +75,8 @@ fn identity(options: &Options) -> Result<Identity, Failure> {
         server,
         user: options.user.clone(),
         password: Secret::new(password.as_bytes()),
+        phase1: options.ike.clone(),
+        esp: options.esp.clone(),
     })
 }
 

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
+use adit_crypto::EspSuite;
+use adit_ike::Phase1Proposal;
 use clap::Args;
 use ipnet::IpNet;
 use tracing::Level;
+
+use crate::config::{esp_proposal, ike_proposal};
 
 /// `adit connect`.
 #[derive(Debug, Args)]
@@ -35,6 +39,12 @@ pub(crate) struct Options {
     /// Use IPv6 addresses of the server only
     #[arg(short = '6')]
     pub ipv6: bool,
+    /// Offer only this in phase 1, as `ipsec.ike` spells it, as often as needed; the best first
+    #[arg(long, value_name = "PROPOSAL", value_parser = ike_proposal)]
+    pub ike: Vec<Phase1Proposal>,
+    /// Offer only this for ESP, as `ipsec.esp` spells it, as often as needed; the best first
+    #[arg(long, value_name = "PROPOSAL", value_parser = esp_proposal)]
+    pub esp: Vec<EspSuite>,
     /// Send only this prefix into the tunnel, as often as needed [default: everything, both families]
     #[arg(long = "route", value_name = "PREFIX")]
     pub routes: Vec<IpNet>,
@@ -65,6 +75,8 @@ mod tests {
         };
         assert!(parse(&["--psk-file", "a", "--route", "10.0.0.0/8", "-6"]));
         assert!(parse(&["--certificate", "a", "--key", "b", "--ca", "c"]));
+        let own = ["--ike", "aes256-sha1-modp2048", "--esp", "aes256-sha1"];
+        assert!(parse(&[&["--psk-file", "a"], &own[..]].concat()));
         for args in [
             &[][..],
             &["--psk", "secret"],
@@ -82,6 +94,7 @@ mod tests {
             ],
             &["--psk-file", "a", "--route", "everywhere"],
             &["--psk-file", "a", "-4", "-6"],
+            &["--psk-file", "a", "--esp", "3des-sha1"],
         ] {
             assert!(!parse(args), "{args:?}");
         }

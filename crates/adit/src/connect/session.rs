@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use adit_client::{Client, Config, DownReason, Event, HEADROOM, JobDone, TAILROOM};
-use adit_ike::{Credentials, Dpd, IdValue};
+use adit_crypto::EspSuite;
+use adit_ike::{Credentials, Dpd, IdValue, Phase1Proposal};
 use adit_io::udp::{Datagram, RecvBatch, UdpSocket};
 use adit_link::icmp::{self, Unreachable};
 use adit_ppp::{AuthMethod, ClientConfig, Secret};
@@ -44,6 +45,9 @@ pub(super) struct Identity {
     pub(super) server: Option<IdValue>,
     pub(super) user: String,
     pub(super) password: Secret,
+    /// What is offered; all that adit has, where it is empty.
+    pub(super) phase1: Vec<Phase1Proposal>,
+    pub(super) esp: Vec<EspSuite>,
 }
 
 /// How a connection ended.
@@ -124,6 +128,12 @@ impl Session {
         // Behind most firewalls only UDP passes.
         policy.force_encapsulation = true;
         policy.dpd = Some(DPD);
+        if !identity.phase1.is_empty() {
+            policy.phase1.clone_from(&identity.phase1);
+        }
+        if !identity.esp.is_empty() {
+            policy.esp.clone_from(&identity.esp);
+        }
         let path = Path {
             channel: Channel::Ike,
             local: ike.local_addr(),
