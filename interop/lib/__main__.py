@@ -56,6 +56,8 @@ def program():
 def main():
     known = scenarios()
     names = sys.argv[1:]
+    if names[:1] == ["--bench"]:
+        return bench(names[1:])
     jobs = 1
     if names[:1] == ["--jobs"] and len(names) > 1 and names[1].isdecimal():
         jobs, names = max(1, int(names[1])), names[2:]
@@ -95,6 +97,31 @@ def main():
             return run_side_by_side(names, binary, jobs)
         finally:
             net.sweep_all()
+
+
+def bench(words):
+    """interop/bench: one lab, optimised program, no checks."""
+    if os.geteuid() != 0:
+        print("interop: needs root: it makes network namespaces", file=sys.stderr)
+        return 1
+    import compare  # it needs all the rest
+    os.environ.setdefault("ADIT_RELEASE", "1")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    binary = program()
+    with open("/run/lock/adit-interop.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        out = OUT / "bench"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        rig = lab.Lab("bench", out, binary)
+        try:
+            net.sweep()
+            compare.main(rig, words)
+        finally:
+            rig.close()
+            net.sweep()
+    return 0
 
 
 def run_side_by_side(names, binary, jobs):

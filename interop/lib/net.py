@@ -44,11 +44,15 @@ class Namespace:
     """One network namespace, with loopback up and IPv6 addresses usable at once (no DAD)."""
 
     def __init__(self, name):
-        self.name, self.full = name, PREFIX + name
+        self.name, self.full = name, self.full_name(name)
         run("ip", "netns", "add", self.full)
         self.sysctl("net.ipv6.conf.all.accept_dad", 0)
         self.sysctl("net.ipv6.conf.default.accept_dad", 0)
         self.ip("link set lo up")
+
+    @staticmethod
+    def full_name(name):
+        return PREFIX + name
 
     def inside(self, *words):
         """The command line that runs `words` in here."""

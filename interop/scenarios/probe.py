@@ -4,15 +4,14 @@ import json
 import re
 
 import bench as at
+import softether as peer
 from bench import Bench
 from guest import Guest
 from net import Namespace, cable
 from server import DNS4, PREFIX, PSK, USERS, Adit, check_let_go, check_log
-from shell import Daemon, wait_for
 
 USER, PASSWORD = "alice", USERS["alice"]
-SOFTETHER, SWAN = "10.99.0.20", "10.99.0.30"
-FOLDERS = ("/run/softether", "/var/lib/softether", "/var/log/softether")
+SWAN = "10.99.0.30"
 CONNECTED = ["udp-500", "udp-4500", "main-mode", "quick-mode", "l2tp", "session", "lcp", "authentication", "ipcp", "echo-ipv4", "end"]
 IPV6 = ["ipv6cp", "router-advertisement", "dhcpv6", "echo-ipv6"]
 
@@ -97,29 +96,8 @@ def adit(lab, bench, prober):
 
 
 def softether(lab, bench, prober):
-    """SoftEther in a namespace, on empty folders of its own."""
-    home = Namespace("softether")
-    cable(home, "outside", bench.wire, "to-softether")
-    bench.wire.ip("link set to-softether master switch")
-    home.address("outside", f"{SOFTETHER}/24")
-    mounts = "; ".join(f"mkdir -p {folder} && mount -t tmpfs none {folder}" for folder in FOLDERS)
-    # A process namespace, too: what it forks ends with it.
-    start = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--", "sh", "-c", f"{mounts}; exec vpnserver execsvc"]
-    lab.keep(Daemon("SoftEther", home.inside(*start), lab.out / "softether.log"))
-
-    def vpncmd(*words):
-        done = home.run("vpncmd", "localhost", "/SERVER", *words, check=False, seconds=60)
-        return done.returncode == 0
-    wait_for("SoftEther takes orders", lambda: vpncmd("/CMD", "ServerInfoGet"), 60)
-    for words in (["/CMD", "HubCreate", "VPN", "/PASSWORD:none"],
-                  ["/ADMINHUB:VPN", "/CMD", "SecureNatEnable"],
-                  ["/ADMINHUB:VPN", "/CMD", "UserCreate", USER, "/GROUP:none", "/REALNAME:none", "/NOTE:none"],
-                  ["/ADMINHUB:VPN", "/CMD", "UserPasswordSet", USER, f"/PASSWORD:{PASSWORD}"],
-                  ["/CMD", "IPsecEnable", "/L2TP:yes", "/L2TPRAW:no", "/ETHERIP:no", f"/PSK:{PSK}", "/DEFAULTHUB:VPN"]):
-        lab.check(vpncmd(*words), f"SoftEther: {words[2] if words[0] != '/CMD' else words[1]}")
-    wait_for("SoftEther listens", lambda: ":500 " in home.run("ss", "-Hlun").stdout, 30)
-
-    _, steps = prober.ask("softether", SOFTETHER)
+    peer.start(lab, bench, USER, PASSWORD, PSK, nat=True)
+    _, steps = prober.ask("softether", peer.ADDRESS)
     prober.check("SoftEther", steps, CONNECTED)
     lab.matches(seen(steps, "main-mode"), re.compile(r"^AES-CBC-256/SHA"), "SoftEther: AES-256 in phase 1")
     lab.matches(seen(steps, "quick-mode"), re.compile(r"^AES-CBC-\d+/HMAC-SHA1-96; transport mode, in UDP"), "SoftEther: AES with SHA-1 in UDP")

@@ -1,0 +1,132 @@
+"""Two servers, one client: throughput each way in each family, and what it costs the server.
+
+The client is `adit connect` in a namespace of its own, with AES-256-CBC and HMAC-SHA-1 for both. The
+other end of the traffic is a host behind the server, by cable behind adit, by a bridged TAP behind
+SoftEther. Servers take turns, so that both see the same machine.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+
+import bench as at
+import softether
+from bench import Bench
+from net import Namespace, cable
+from server import PSK, USERS, Adit
+from shell import Daemon, Failed, wait_for
+
+USER = "alice"
+OFFER = ["--ike", "aes256-sha1-modp2048", "--esp", "aes256-sha1"]
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    """Of a process and of all that it has started."""
+    total = 0
+    for entry in os.listdir("/proc"):
+        if entry.isdecimal() and descends(int(entry), pid):
+            with open(f"/proc/{entry}/stat") as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+def descends(pid, ancestor):
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            with open(f"/proc/{pid}/stat") as stat:
+                pid = int(stat.read().rsplit(")", 1)[1].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+    return False
+
+
+class Server:
+    """What is compared: a name, its outer address, the host behind it by family, and its process."""
+
+    def __init__(self, name, address, hosts, daemon):
+        self.name, self.address, self.hosts, self.daemon = name, address, hosts, daemon
+
+
+def servers(lab, bench):
+    adit = Adit(lab, bench.srv, log={"level": "info"}, ipv4={"dns": [at.HOST4]}, ipv6={"dns": [at.HOST6]})
+    yield Server("adit", at.SERVER4, {"ipv4": at.HOST4, "ipv6": at.HOST6}, adit.daemon)
+    daemon = softether.start(lab, bench, USER, USERS[USER], PSK)
+    yield Server("softether", softether.ADDRESS, {"ipv4": softether.HOST}, daemon)
+
+
+def run(lab, seconds, rounds):
+    """Result: {server: {family: {direction: {"mbit": ..., "cpu_s_per_gb": ...}}}}, medians of all rounds."""
+    bench = Bench()
+    client = Namespace("laptop")
+    cable(client, "wifi", bench.wire, "to-laptop")
+    bench.wire.ip("link set to-laptop master switch")
+    client.address("wifi", "10.99.0.8/24", "fd99::8/64")
+    for file, text in (("bench-psk", PSK), ("bench-password", USERS[USER])):
+        (lab.out / file).write_text(text + "\n")
+    iperf = [bench.iperf(lab)]
+    found = {}
+    every = list(servers(lab, bench))
+    iperf.append(softether.iperf(lab))
+    for number in range(rounds):
+        for server in every:
+            lab.note(f"-- round {number + 1}, {server.name}")
+            for family, way, mbit, cost in measure(lab, client, server, seconds):
+                lab.note(f"{server.name:<10} {family} {way:<4} {mbit:7.0f} Mbit/s  {cost:6.2f} CPU s/GB")
+                found.setdefault(server.name, {}).setdefault(family, {}).setdefault(way, []).append((mbit, cost))
+    return {name: {family: {way: {"mbit": statistics.median(m for m, _ in runs), "cpu_s_per_gb": statistics.median(c for _, c in runs)}
+                            for way, runs in ways.items()} for family, ways in families.items()} for name, families in found.items()}
+
+
+def measure(lab, client, server, seconds):
+    """One connection; gives (family, direction, Mbit/s, CPU seconds of the server per GB)."""
+    words = [lab.binary, "connect", server.address, "--user", USER, "--password-file", lab.out / "bench-password",
+             "--psk-file", lab.out / "bench-psk", "--no-dns", *OFFER]
+    dialled = lab.keep(Daemon("adit connect", client.inside(*words), lab.out / f"connect-{server.name}.log", env=Adit.environment()))
+    for family in server.hosts:
+        name = "IPv4" if family == "ipv4" else "IPv6"
+        wait_for(f"{name} is up", lambda: re.search(f"{name} up", dialled.said()), 30)
+    for family, host in server.hosts.items():
+        wait_for("the host answers", lambda: client.run("ping", "-n", "-c", "1", "-W", "1", host, check=False).returncode == 0, 15)
+        for way, more in (("up", []), ("down", ["-R"])):
+            before = cpu_seconds(server.daemon.process.pid)
+            done = client.run("iperf3", "-c", host, "-t", str(seconds), "-O", "1", "-J", *more, check=False, seconds=seconds + 30)
+            spent = cpu_seconds(server.daemon.process.pid) - before
+            try:
+                end = json.loads(done.stdout)["end"]["sum_received"]
+            except (ValueError, KeyError):
+                raise Failed(f"iperf3 {way} with {host}: {done.stdout[-600:]}") from None
+            # The first second is left out of the rate, and is as costly as the others.
+            moved = end["bits_per_second"] * (seconds + 1) / 8e9
+            yield family, way, end["bits_per_second"] / 1e6, spent / moved if moved else float("inf")
+    dialled.stop()
+
+
+def report(found):
+    """Both servers and their ratios, as lines."""
+    yield f"{'':<12}{'':<6}{'adit':>10}{'SoftEther':>12}{'ratio':>8}"
+    for family, ways in found["adit"].items():
+        for way, mine in ways.items():
+            theirs = found["softether"].get(family, {}).get(way)
+            for key, name, better in (("mbit", "Mbit/s", 1), ("cpu_s_per_gb", "CPU s/GB", -1)):
+                other = f"{theirs[key]:>12.2f}{(mine[key] / theirs[key]) ** better:>8.1f}" if theirs else f"{'-':>12}{'-':>8}"
+                yield f"{family} {way:<6} {name:<9}{mine[key]:>8.2f}{other}"
+
+
+def main(lab, words):
+    parser = argparse.ArgumentParser(prog="interop/bench", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=8, help="length of each transfer")
+    parser.add_argument("--rounds", type=int, default=3, help="how often both servers get their turn")
+    parser.add_argument("--out", help="also write the figures here, as JSON")
+    options = parser.parse_args(words)
+    found = run(lab, options.seconds, options.rounds)
+    for line in report(found):
+        print(line, flush=True)
+    if options.out:
+        with open(options.out, "w") as file:
+            json.dump(found, file, indent=2)
