@@ -42,6 +42,7 @@ pub fn server() -> adit_server::Config {
         ipv4: Some(adit_server::Ipv4Config {
             pool: "10.77.0.0/16".parse().expect("a net"),
             dns: vec![Ipv4Addr::new(10, 77, 0, 1)],
+            wins: Vec::new(),
             domain: None,
             routes: Vec::new(),
         }),
@@ -69,6 +70,7 @@ pub fn plain(from: &[&str]) -> Option<adit_server::PlainConfig> {
     Some(adit_server::PlainConfig {
         from: from.collect(),
         l2tp: Arc::default(),
+        lacs: Vec::new(),
     })
 }
 

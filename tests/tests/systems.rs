@@ -169,13 +169,29 @@ fn apple_with_all_traffic_in_the_tunnel() {
     is_whole(&mut world, id);
 }
 
-/// ACSCP gets a Protocol-Reject, so DHCP brings the routes.
+/// ACSCP brings routes and domain, so that DHCP is not asked.
 #[test]
 fn apple_with_some_traffic_in_the_tunnel() {
     let (mut world, id) = comes_up(&APPLE, true, false);
-    assert_eq!(Desk::of(world.state(id), true), Desk::split());
-    assert_eq!(world.state(id).acscp, None);
-    assert_eq!(world.server.stats().dhcp4_answers, 1);
+    let told = world.state(id).acscp.clone().expect("ACSCP is up");
+    let networks = told.routes.iter().filter(|route| route.private);
+    let routes: Vec<_> = networks
+        .map(|route| Ipv4Net::with_netmask(route.address, route.mask).unwrap())
+        .collect();
+    assert_eq!(routes, routes4());
+    let domains: Vec<_> = told
+        .domains
+        .iter()
+        .map(|it| (it.server, &*it.name))
+        .collect();
+    assert_eq!(domains, [(Ipv4Addr::new(10, 77, 0, 1), "corp.example.org")]);
+    let beside = Desk {
+        routes4: Vec::new(),
+        domain: None,
+        ..Desk::split()
+    };
+    assert_eq!(Desk::of(world.state(id), true), beside);
+    assert_eq!(world.server.stats().dhcp4_answers, 0);
     is_whole(&mut world, id);
 }
 

@@ -1,6 +1,6 @@
 //! What the server needs to know; the program makes it from the operator's file.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,43 @@ pub struct PlainConfig {
     pub from: Vec<IpNet>,
     /// Timers, limits and secret of their control connections.
     pub l2tp: Arc<adit_l2tp::Config>,
+    /// Secrets of some of them only, which come before the one of all; the first that fits counts.
+    /// If there are any and no secret of all, a peer that none fits is refused.
+    pub lacs: Vec<LacSecret>,
+}
+
+/// The tunnel secret of some access concentrators.
+#[derive(Clone, Debug)]
+pub struct LacSecret {
+    /// Where they are; none: anywhere.
+    pub from: Vec<IpNet>,
+    /// What they call themselves (Host Name AVP, RFC 2661 4.4.3); `None`: anything.
+    pub host_name: Option<String>,
+    /// The secret.
+    pub secret: adit_l2tp::Secret,
+}
+
+impl PlainConfig {
+    /// The secret shared with a peer, with its place among those of some peers, counted from 1.
+    /// `None` if the peer must be refused, because it has none and others have.
+    pub(crate) fn secret_of(
+        &self,
+        source: IpAddr,
+        host_name: Option<&str>,
+    ) -> Option<(Option<&adit_l2tp::Secret>, Option<usize>)> {
+        let fits = |lac: &LacSecret| {
+            (lac.from.is_empty() || lac.from.iter().any(|range| range.contains(&source)))
+                && lac
+                    .host_name
+                    .as_deref()
+                    .is_none_or(|name| host_name == Some(name))
+        };
+        if let Some((index, lac)) = self.lacs.iter().enumerate().find(|(_, lac)| fits(lac)) {
+            return Some((Some(&lac.secret), Some(index + 1)));
+        }
+        let everybody = self.l2tp.secret.as_ref();
+        (everybody.is_some() || self.lacs.is_empty()).then_some((everybody, None))
+    }
 }
 
 /// IPv4 for the clients.
@@ -55,10 +92,12 @@ pub struct Ipv4Config {
     pub pool: Ipv4Net,
     /// Resolvers, handed out by IPCP (two at most reach a client) and DHCPINFORM.
     pub dns: Vec<Ipv4Addr>,
-    /// Domain of the clients, told to those that ask by DHCPINFORM.
+    /// NetBIOS name servers (RFC 1877), handed out by IPCP; two at most.
+    pub wins: Vec<Ipv4Addr>,
+    /// Domain of the clients, told to those that ask by DHCPINFORM or ACSCP.
     pub domain: Option<Domain>,
     /// Where the tunnel leads for clients that do not send everything into it; told to those that
-    /// ask by DHCPINFORM.
+    /// ask by DHCPINFORM or ACSCP.
     pub routes: Vec<Ipv4Net>,
 }
 

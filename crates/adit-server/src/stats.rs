@@ -86,6 +86,8 @@ counters! {
     plain_refused,
     /// Half-open tunnels without IPsec that were dropped for newer ones.
     plain_half_open_dropped,
+    /// Tunnels that failed because the secrets of the two ends differ, or one has none.
+    l2tp_unauthenticated,
     /// L2TP messages that could not be decoded.
     l2tp_malformed,
     /// L2TP messages for a tunnel or session that is not there, or is another peer's.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use adit_link::dhcp4::{self, Dhcp4Config};
 use adit_link::icmp::{self, Unreachable};
 use adit_link::{Handled, Router, RouterConfig, RouterEvent, address};
+use adit_ppp::{Acscp, AcspDomain, AcspRoute};
 use adit_wire::ip::{Family, IpHeader};
 use adit_wire::{PacketBuf, Transmit};
 
@@ -81,6 +82,27 @@ impl Server {
             None => self.plane.stats.dhcp4_ignored += 1,
         }
         Ok(Handled::Consumed)
+    }
+
+    /// What Apple's clients are told that do not send everything into the tunnel, and ask by ACSCP.
+    /// `None` where there is nothing to tell: then they ask by DHCP.
+    pub(super) fn acscp(&self, key: SessionKey) -> Option<Acscp> {
+        let ipv4 = self.config.ipv4.as_ref()?;
+        let routes = self.routes4(key).iter().map(|net| AcspRoute {
+            address: net.network(),
+            mask: net.netmask(),
+            private: true,
+        });
+        let domain = ipv4.domain.as_ref().zip(ipv4.dns.first());
+        let domains = domain.map(|(name, server)| AcspDomain {
+            server: *server,
+            name: name.as_str().to_owned(),
+        });
+        let told = Acscp {
+            routes: routes.collect(),
+            domains: domains.into_iter().collect(),
+        };
+        (told != Acscp::default()).then_some(told)
     }
 
     /// Tells a client that what it sent goes nowhere (RFC 4443 3.1): by policy, so that it turns

@@ -343,8 +343,14 @@ impl Server {
                     .as_ref()
                     .map(|ipv4| ipv4.dns.clone())
                     .unwrap_or_default(),
-                wins: Vec::new(),
+                wins: self
+                    .config
+                    .ipv4
+                    .as_ref()
+                    .map(|ipv4| ipv4.wins.clone())
+                    .unwrap_or_default(),
             });
+        let acscp = self.acscp(key);
         let ipv6 = lease.ipv6.map(|_| {
             let local_interface_id = self.interface_id();
             let mut peer_interface_id = self.interface_id();
@@ -356,11 +362,7 @@ impl Server {
                 peer_interface_id,
             }
         });
-        Network {
-            ipv4,
-            ipv6,
-            acscp: None,
-        }
+        Network { ipv4, ipv6, acscp }
     }
 
     /// A random interface identifier that is not zero and says that it is not unique worldwide

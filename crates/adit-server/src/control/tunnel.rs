@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adit_l2tp::{CallDisconnect, Tunnel};
+use adit_l2tp::{CallDisconnect, Error, Secret, StopResult, Tunnel, TunnelDownCause};
 
 use super::{Server, TimerKey};
 use crate::plane::{GroupKey, SessionKey};
@@ -26,6 +26,8 @@ pub(super) struct TunnelState {
     pub(super) sessions: Vec<(u16, SessionKey)>,
     /// When the last session went, or the tunnel was made.
     pub(super) idle_since: Instant,
+    /// Which of the secrets of some access concentrators it has, counted from 1.
+    of_lac: Option<usize>,
 }
 
 impl TunnelState {
@@ -66,6 +68,11 @@ impl Server {
         if let Err(error) = state.tunnel.handle_datagram(message, now, &mut self.rng) {
             self.plane.stats.l2tp_refused += 1;
             tracing::debug!(tunnel = id, %error, "L2TP message refused");
+            if let Error::Tunnel(fault) = &error
+                && fault.is_of_authentication()
+            {
+                self.warn_of_secret(id, fault, now);
+            }
         }
         self.drive_tunnel(id, now);
     }
@@ -79,8 +86,8 @@ impl Server {
         control: &adit_l2tp::Control<'_>,
         now: Instant,
     ) -> Option<u16> {
-        let config = Arc::clone(self.l2tp_config(group));
-        let assigned = control.assigned_tunnel_id(config.secret.as_ref())?;
+        let (config, secret, of_lac) = self.l2tp_config(group, control, now)?;
+        let assigned = control.assigned_tunnel_id(secret.as_ref())?;
         let tunnels = self.tunnels_of(group)?.to_vec();
         let known = tunnels.iter().copied().find(|id| {
             self.tunnels.get(id).is_some_and(|state| {
@@ -109,7 +116,8 @@ impl Server {
         self.tunnels.insert(
             id,
             TunnelState {
-                tunnel: Tunnel::accept(&config, id, now),
+                tunnel: Tunnel::accept(&config, id, now).with_secret(secret),
+                of_lac,
                 group,
                 remote_port,
                 assigned: Some(assigned),
@@ -136,10 +144,55 @@ impl Server {
         }
     }
 
-    fn l2tp_config(&self, group: GroupKey) -> &Arc<adit_l2tp::Config> {
-        match &self.config.plain {
-            Some(plain) if self.plane.is_plain(group) => &plain.l2tp,
-            _ => &self.config.l2tp,
+    /// The configuration of a new tunnel, its secret, and which of those of some peers that is.
+    fn l2tp_config(
+        &mut self,
+        group: GroupKey,
+        control: &adit_l2tp::Control<'_>,
+        now: Instant,
+    ) -> Option<(Arc<adit_l2tp::Config>, Option<Secret>, Option<usize>)> {
+        let Some(plain) = self
+            .config
+            .plain
+            .as_ref()
+            .filter(|_| self.plane.is_plain(group))
+        else {
+            let config = Arc::clone(&self.config.l2tp);
+            let secret = config.secret.clone();
+            return Some((config, secret, None));
+        };
+        let peer = self.plane.path(group)?.remote;
+        let host_name = control.host_name();
+        if let Some((secret, of_lac)) = plain.secret_of(peer.ip(), host_name.as_deref()) {
+            return Some((Arc::clone(&plain.l2tp), secret.cloned(), of_lac));
+        }
+        self.plane.stats.l2tp_unauthenticated += 1;
+        if self.log_budget.spend(now) {
+            tracing::warn!(
+                peer = %peer,
+                host_name,
+                "tunnel refused: no [[l2tp.peer]] is for this access concentrator. Add one with its \
+                 host-name and secret, or set l2tp.secret for all"
+            );
+        }
+        None
+    }
+
+    /// Says whose secret differs from whose, and where ours is set.
+    fn warn_of_secret(&mut self, id: u16, why: &dyn std::fmt::Display, now: Instant) {
+        self.plane.stats.l2tp_unauthenticated += 1;
+        let Some(state) = self.tunnels.get(&id) else {
+            return;
+        };
+        let peer = self.plane.path(state.group).map(|path| path.remote);
+        let setting = match state.of_lac {
+            Some(number) => format!("secret of [[l2tp.peer]] number {number}"),
+            None => "l2tp.secret".to_owned(),
+        };
+        if let Some(peer) = peer
+            && self.log_budget.spend(now)
+        {
+            tracing::warn!(peer = %peer, setting, "tunnel authentication failed: {why}");
         }
     }
 
@@ -238,6 +291,15 @@ impl Server {
             }
             Event::TunnelDown { cause } => {
                 tracing::debug!(tunnel = id, %cause, "tunnel down");
+                if let TunnelDownCause::ByPeer(stop) = &cause
+                    && stop.result == StopResult::NOT_AUTHORIZED
+                {
+                    self.warn_of_secret(
+                        id,
+                        &format_args!("the peer does not take ours: {stop}"),
+                        now,
+                    );
+                }
                 self.remove_sessions_of(id, &cause.to_string(), now);
             }
         }

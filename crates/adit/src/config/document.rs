@@ -129,7 +129,7 @@ pub(super) fn join(prefix: &str, key: &str) -> String {
 // A PSK may stand under a mistyped key or in the wrong table: whatever sounds like a secret is
 // one, and so is anything in [ipsec] that is not known to be harmless.
 fn is_secret(key: &str, root: &DeTable<'_>) -> bool {
-    const HARMLESS: [&str; 17] = [
+    const HARMLESS: [&str; 19] = [
         "ipsec.ike",
         "ipsec.esp",
         "ipsec.legacy",
@@ -147,6 +147,8 @@ fn is_secret(key: &str, root: &DeTable<'_>) -> bool {
         "ipsec.esp-lifetime",
         "ipsec.esp-lifetime-bytes",
         "ipsec.dpd",
+        "l2tp.secret.file",
+        "l2tp.peer.secret.file",
     ];
     let name = plain(key);
     let under = |parent: &str| {

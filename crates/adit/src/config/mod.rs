@@ -185,6 +185,8 @@ pub(crate) struct L2tp {
     pub hello: Option<Duration>,
     /// The host name told to peers.
     pub host_name: String,
+    /// The tunnel secret of everybody.
+    pub secret: Option<Secret>,
     /// L2TP without IPsec, if there is any.
     pub plain: Option<Plain>,
 }
@@ -196,6 +198,19 @@ pub(crate) struct Plain {
     pub from: Vec<IpNet>,
     /// UDP port.
     pub port: u16,
+    /// `[[l2tp.peer]]`.
+    pub lacs: Vec<Lac>,
+}
+
+/// `[[l2tp.peer]]`.
+#[derive(Debug)]
+pub(crate) struct Lac {
+    /// Where the access concentrator is; anywhere if empty.
+    pub from: Vec<IpNet>,
+    /// What it calls itself; anything if `None`.
+    pub host_name: Option<String>,
+    /// Its tunnel secret.
+    pub secret: Secret,
 }
 
 /// `[ppp]`.
@@ -226,6 +241,8 @@ pub(crate) struct Ipv4 {
     pub pool: Ipv4Net,
     /// Resolvers.
     pub dns: Vec<Ipv4Addr>,
+    /// NetBIOS name servers.
+    pub wins: Vec<Ipv4Addr>,
     /// Whether clients reach the internet under the server's address.
     pub masquerade: bool,
     /// Domain of the clients.
@@ -356,7 +373,7 @@ fn plain(message: String, help: &str) -> ConfigErrors {
 fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
     let listen = outer::listen(settings);
     let ipsec = outer::ipsec(settings, folder);
-    let l2tp = outer::l2tp(settings, &listen);
+    let l2tp = outer::l2tp(settings, &listen, folder);
     let (ipv4, ipv6) = networks::networks(settings);
     let mtu = inner::mtu(settings, ipv6.is_some());
     let ppp = inner::ppp(settings, ipv6.is_some());

@@ -21,6 +21,21 @@ pub(super) fn networks(settings: &mut Settings<'_>) -> (Option<Ipv4>, Option<Ipv
             "put it into dns of [ipv6]",
         )),
     });
+    let wins = settings.list("ipv4.wins", |text| match resolver(text)? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(_) => Err(Complaint::new(
+            format!("{text} is an IPv6 address, and NetBIOS is of IPv4"),
+            "leave it out",
+        )),
+    });
+    let wins = wins.unwrap_or_default();
+    if wins.len() > 2 {
+        settings.error(
+            "ipv4.wins",
+            "are more than the two that IPCP carries",
+            "leave two",
+        );
+    }
     let masquerade = settings.flag("ipv4.masquerade", true);
 
     let domain = settings.parsed("ipv4.domain", domain);
@@ -98,6 +113,7 @@ pub(super) fn networks(settings: &mut Settings<'_>) -> (Option<Ipv4>, Option<Ipv
     let ipv4 = pool.map(|pool| Ipv4 {
         pool,
         dns: dns4.unwrap_or_default(),
+        wins,
         masquerade,
         domain,
         routes: routes4,

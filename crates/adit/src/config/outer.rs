@@ -178,7 +178,7 @@ fn defaults<T>(
 }
 
 /// `[l2tp]`.
-pub(super) fn l2tp(settings: &mut Settings<'_>, listen: &Listen) -> L2tp {
+pub(super) fn l2tp(settings: &mut Settings<'_>, listen: &Listen, folder: &Path) -> L2tp {
     let hello = settings.duration_or_off("l2tp.hello", MINUTE, 5 * SECOND..=HOUR);
     let host_name = settings.parsed("l2tp.host-name", |text| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -190,9 +190,11 @@ pub(super) fn l2tp(settings: &mut Settings<'_>, listen: &Listen) -> L2tp {
         }
         Ok(text.to_owned())
     });
+    let secret = plain::secret(settings, "l2tp.secret", folder);
     L2tp {
         hello,
         host_name: host_name.unwrap_or_else(|| "adit".to_owned()),
-        plain: plain::read(settings, listen),
+        plain: plain::read(settings, listen, folder, secret.is_some()),
+        secret,
     }
 }

@@ -81,13 +81,14 @@ pub(super) fn read(settings: &mut Settings<'_>, key: &str, folder: &Path) -> Opt
     Some(secret)
 }
 
-fn from_file(settings: &mut Settings<'_>, key: &str, path: &Path) -> Option<Secret> {
-    let bytes = files::secret(settings, key, path, "the PSK on its only line")?;
+/// A secret text from the only line of a file.
+pub(super) fn from_file(settings: &mut Settings<'_>, key: &str, path: &Path) -> Option<Secret> {
+    let bytes = files::secret(settings, key, path, "the secret on its only line")?;
     let Ok(text) = std::str::from_utf8(&bytes) else {
         settings.error(
             key,
             format_args!("{} is not UTF-8", path.display()),
-            "put the PSK into it as text",
+            "put the secret into it as text",
         );
         return None;
     };

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adit_ike::Credentials;
-use adit_server::{Keyring, PlainConfig, RangedKey};
+use adit_server::{Keyring, LacSecret, PlainConfig, RangedKey};
 
-use super::{Config, peers};
+use super::{Config, Lac, Secret, peers};
 
 /// The largest outer packet that is assumed to reach every client, in bytes of IP.
 const PATH_MTU: u16 = 1500;
@@ -61,14 +61,20 @@ impl Config {
         let l2tp = adit_l2tp::Config {
             host_name: self.l2tp.host_name.clone(),
             hello_idle: self.l2tp.hello.unwrap_or(Duration::ZERO),
+            // Built-in clients know of no secret, and IPsec has proved them: inside it nobody is asked,
+            // and whoever asks is answered.
+            secret: self.l2tp.secret.as_ref().and_then(tunnel_secret),
+            challenge: false,
             ..adit_l2tp::Config::default()
         };
         let plain = self.l2tp.plain.as_ref().map(|plain| PlainConfig {
             from: plain.from.clone(),
             l2tp: Arc::new(adit_l2tp::Config {
                 max_sessions: SESSIONS_OF_LAC,
+                challenge: true,
                 ..l2tp.clone()
             }),
+            lacs: plain.lacs.iter().filter_map(lac_secret).collect(),
         });
         let ppp = adit_ppp::ServerConfig {
             auth: self.ppp.auth.clone(),
@@ -88,6 +94,7 @@ impl Config {
             ipv4: self.ipv4.as_ref().map(|ipv4| adit_server::Ipv4Config {
                 pool: ipv4.pool,
                 dns: ipv4.dns.clone(),
+                wins: ipv4.wins.clone(),
                 domain: ipv4.domain.clone(),
                 routes: ipv4.routes.clone(),
             }),
@@ -147,4 +154,16 @@ impl Config {
             (None, None) => MRU,
         }
     }
+}
+
+fn tunnel_secret(secret: &Secret) -> Option<adit_l2tp::Secret> {
+    adit_l2tp::Secret::new(secret.expose().as_bytes())
+}
+
+fn lac_secret(lac: &Lac) -> Option<LacSecret> {
+    Some(LacSecret {
+        from: lac.from.clone(),
+        host_name: lac.host_name.clone(),
+        secret: tunnel_secret(&lac.secret)?,
+    })
 }

@@ -10,6 +10,7 @@ fn pools(ipv4: &str, leases: usize) -> Pools {
     let ipv4 = Ipv4Config {
         pool: ipv4.parse().unwrap(),
         dns: Vec::new(),
+        wins: Vec::new(),
         domain: None,
         routes: Vec::new(),
     };
