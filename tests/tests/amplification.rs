@@ -3,11 +3,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use adit_client::profile::Profile;
-use adit_crypto::Rng;
-use adit_ike::{Config, Credentials, IkeSa, Manner, Mode, Opening, Psk};
+use adit_crypto::{BlockCipher, Group, Hash, Rng};
+use adit_ike::{
+    Config, Credentials, IdValue, IkeSa, Manner, Mode, Opening, Phase1Proposal, PreSharedKey, Psk,
+};
 use adit_tests::setup;
 use adit_wire::{Channel, Path};
 
@@ -25,8 +27,19 @@ fn path(local: [u8; 4], remote: [u8; 4]) -> Path {
 const SERVER: [u8; 4] = [198, 51, 100, 1];
 const VICTIM: [u8; 4] = [192, 0, 2, 10];
 
+/// A key for everybody, and one for a name that may use it in aggressive mode.
 fn credentials() -> Arc<Credentials> {
-    Arc::new(Credentials::psk(Arc::new(Psk::new(setup::PSK))))
+    let mut credentials = Credentials::psk(Arc::new(Psk::new(setup::PSK)));
+    credentials.psks.push(PreSharedKey {
+        key: Arc::new(Psk::new("for the branch")),
+        identity: Some(branch()),
+        aggressive: true,
+    });
+    Arc::new(credentials)
+}
+
+fn branch() -> IdValue {
+    IdValue::Fqdn("branch".into())
 }
 
 fn start() -> Instant {
@@ -37,10 +50,14 @@ fn start() -> Instant {
 fn first_message(config: &Arc<Config>, mode: Mode) -> Vec<u8> {
     let path = path(VICTIM, SERVER);
     let opening = Opening {
-        identity: path.local.ip().into(),
+        identity: match mode {
+            Mode::Main => path.local.ip().into(),
+            Mode::Aggressive => branch(),
+        },
         mode,
         peer: None,
     };
+    let mut rng = Rng::from_seed([1; 32]);
     let mut sa = IkeSa::initiate(
         config,
         &credentials(),
@@ -48,8 +65,11 @@ fn first_message(config: &Arc<Config>, mode: Mode) -> Vec<u8> {
         path.local,
         opening,
         start(),
-        &mut Rng::from_seed([1; 32]),
+        &mut rng,
     );
+    while let Some(job) = sa.poll_job() {
+        sa.handle_job(job.run(Duration::ZERO), start(), &mut rng);
+    }
     sa.poll_transmit().expect("message 1").payload
 }
 
@@ -72,6 +92,9 @@ fn exchange(config: Config, message: &[u8]) -> (usize, usize) {
             return (message.len(), answer);
         }
     };
+    while let Some(job) = sa.poll_job() {
+        sa.handle_job(job.run(Duration::ZERO), start(), &mut rng);
+    }
     let mut sent = message.len();
     for _ in 0..100 {
         sa.handle_message(path, message, start(), &mut rng)
@@ -83,9 +106,6 @@ fn exchange(config: Config, message: &[u8]) -> (usize, usize) {
         sa.handle_timeout(at, &mut rng);
     }
     let mut answered = 0;
-    while let Some(job) = sa.poll_job() {
-        sa.handle_job(job.run(std::time::Duration::ZERO), start(), &mut rng);
-    }
     while let Some(transmit) = sa.poll_transmit() {
         assert!(transmit.payload.len() <= FACTOR * message.len());
         answered += transmit.payload.len();
@@ -128,6 +148,24 @@ fn answers_to_the_first_message_of_every_client_are_short() {
         ..Config::clone(&own.ike)
     };
     assert_bounded("the least", &least, Mode::Main);
+}
+
+/// Here the server's first answer holds a key exchange value, a name and a hash.
+#[test]
+fn aggressive_mode_gives_no_more() {
+    for group in [Group::Ecp256, Group::Ecp384, Group::Modp2048] {
+        let mut config = Config::clone(&setup::client("user0").ike);
+        config.phase1 = vec![Phase1Proposal {
+            cipher: BlockCipher::Aes256,
+            hash: Hash::Sha1,
+            group,
+        }];
+        assert_bounded(group.name(), &config, Mode::Aggressive);
+        // A stranger says no more than it must.
+        config.manner.vendor_ids = Some(&[]);
+        config.nat_t = false;
+        assert_bounded(group.name(), &config, Mode::Aggressive);
+    }
 }
 
 #[test]
