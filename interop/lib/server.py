@@ -57,8 +57,12 @@ class Adit:
         for user, password in USERS.items():
             self.command("user", "add", user, text_in=password + "\n")
         self.command("check")
-        self.daemon = lab.keep(Daemon("adit", namespace.inside(self.binary, "serve", "--config", self.config),
-                                      lab.out / f"{name}.log", env=self.environment()))
+        self.start(name)
+
+    def start(self, log):
+        """Starts the server; what it says goes to a file of that name."""
+        words = self.namespace.inside(self.binary, "serve", "--config", self.config)
+        self.daemon = self.lab.keep(Daemon("adit", words, self.lab.out / f"{log}.log", env=self.environment()))
         self.daemon.wait_said(READY, 20)
 
     @staticmethod

@@ -44,16 +44,19 @@ def run(lab):
     client.configure()
 
     prefix, pc = branch_up(lab, bench, adit, client, lan)
+    first = holds(adit, "alice")
     guest.run("kill $(pidof dhcp6c)")  # a RELEASE goes out
     wait_for("the prefix is given back", lambda: not delegated(adit), 10)
     lab.check(not reaches(bench.host, pc), "a released prefix has no route any more")
     guest.wait("dhcp6c ends", "! pidof dhcp6c", 10)
     again = ask(adit, guest)
     lab.equal(again, prefix, "who asks again gets the same prefix")
-    client.hang_up()
+    client.disconnect()
+    guest.run("kill $(pidof dhcp6c)", check=False)
     check_let_go(lab, adit, before)
     lab.check(not reaches(bench.host, pc), "the end of the session takes the route away")
     check_log(lab, adit)
+    restart(lab, adit, client, first)
 
 
 def branch_up(lab, bench, adit, client, lan):
@@ -79,14 +82,39 @@ def branch_up(lab, bench, adit, client, lan):
     return prefix, str(pc)
 
 
-def ask(adit, guest):
+def restart(lab, adit, client, first):
+    """A server that ended and started again gives everybody what they had; others come in between."""
+    lab.equal(adit.stop(), 0, "the server ends on SIGTERM with status")
+    adit.start("restarted")
+    for user in ("bob", "alice"):
+        client.log_in_as(user, USERS[user], f"restarted-{user}")
+        client.secure()
+        client.dial()
+        client.wait_online()
+        ask(adit, client.guest, user)
+        held = holds(adit, user)
+        if user == "alice":
+            lab.equal(held, first, "after a restart the guest has the addresses and prefixes that it had")
+        else:
+            lab.check(not {held[0], *held[1]} & {first[0], *first[1]}, "another user before it has others", held)
+        client.guest.run("kill $(pidof dhcp6c)", check=False)
+        client.disconnect()
+    check_log(lab, adit)
+
+
+def holds(adit, user):
+    session = adit.session(user)
+    return session["ipv4"], sorted(session["ipv6_prefixes"])
+
+
+def ask(adit, guest, user="alice"):
     """Starts dhcp6c. Result: the prefix that the server then says it delegated."""
     guest.run("dhcp6c -c /etc/wide-dhcpv6/dhcp6c.conf -D ppp0 >/run/out/dhcp6c.log 2>&1 </dev/null")
-    return wait_for("a prefix is delegated", lambda: delegated(adit), 20)
+    return wait_for("a prefix is delegated", lambda: delegated(adit, user), 20)
 
 
-def delegated(adit):
-    prefixes = [ipaddress.ip_network(prefix) for prefix in adit.session()["ipv6_prefixes"]]
+def delegated(adit, user="alice"):
+    prefixes = [ipaddress.ip_network(prefix) for prefix in adit.session(user)["ipv6_prefixes"]]
     return next((p for p in prefixes if p.subnet_of(ipaddress.ip_network(DELEGATE))), None)
 
 
