@@ -235,25 +235,17 @@ fn processor_time() -> Option<Duration> {
 }
 
 #[test]
-fn ten_thousand_users_cost_ten_times_what_a_thousand_do() {
+fn ten_thousand_users_are_read_within_a_second() {
+    const USERS: u32 = 10_000;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("users.toml");
-    let time = |count| {
-        write(&path, &many(count));
-        let times = (0..3).map(|_| {
-            let before = processor_time()?;
-            let users = Users::open(&path, Networks::default()).unwrap();
-            assert_eq!(users.len(), count as usize);
-            assert_eq!(users.fixed().len(), count as usize);
-            processor_time()?.checked_sub(before)
-        });
-        times.min().flatten()
-    };
-    let (thousand, ten_thousand) = (time(1_000), time(10_000));
-    println!("1,000 users: {thousand:?}, 10,000 users: {ten_thousand:?}");
-    if let (Some(thousand), Some(ten_thousand)) = (thousand, ten_thousand) {
-        // Something quadratic would take a hundred times as long.
-        assert!(ten_thousand < 40 * thousand);
-        assert!(ten_thousand < Duration::from_secs(2));
+    write(&path, &many(USERS));
+    let before = processor_time();
+    let users = Users::open(&path, Networks::default()).unwrap();
+    let after = processor_time();
+    assert_eq!(users.len(), USERS as usize);
+    assert_eq!(users.fixed().len(), USERS as usize);
+    if let (Some(before), Some(after)) = (before, after) {
+        assert!(after - before < Duration::from_secs(1));
     }
 }
