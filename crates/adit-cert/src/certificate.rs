@@ -15,6 +15,9 @@ use crate::{Name, Purpose};
 /// Longest text of a distinguished name, in characters; a certificate can hold far more.
 const MAX_SUBJECT: usize = 256;
 
+/// Microsoft's user principal name among the other names.
+const PRINCIPAL_NAME: &str = "1.3.6.1.4.1.311.20.2.3";
+
 /// A certificate that is not version 3, or says a thing twice, or cannot be read at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
@@ -77,6 +80,28 @@ impl<'a> Certificate<'a> {
         Ok(names.collect())
     }
 
+    /// Every name that a person or device may log in by: user principal names and mailboxes and DNS
+    /// names of subjectAltName, then the common names of the subject.
+    pub(crate) fn login_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        if let Ok(Some(extension)) = self.0.subject_alternative_name() {
+            let general = extension.value.general_names.iter();
+            names.extend(general.filter_map(|name| match name {
+                GeneralName::OtherName(kind, value) if kind.to_id_string() == PRINCIPAL_NAME => {
+                    principal_name(value)
+                }
+                GeneralName::RFC822Name(name) | GeneralName::DNSName(name) => {
+                    Some((*name).to_owned())
+                }
+                _ => None,
+            }));
+        }
+        let common = self.0.subject().iter_common_name();
+        names.extend(common.filter_map(|name| name.as_str().ok().map(str::to_owned)));
+        names.retain(|name| !name.is_empty() && !name.chars().any(char::is_control));
+        names
+    }
+
     /// Whether the key may sign what IKE signs: the extension is missing, or holds
     /// digitalSignature or nonRepudiation (RFC 4945 5.1.3.2).
     pub(crate) fn may_sign(&self) -> Result<bool, Malformed> {
@@ -130,6 +155,20 @@ pub(crate) fn is_for_ike(oid: &[usize]) -> bool {
         oid,
         [1, 3, 6, 1, 5, 5, 7, 3, 5 | 6 | 7 | 17] | [1, 3, 6, 1, 5, 5, 8, 2, 2]
     )
+}
+
+/// An UTF8String of a length of one byte behind an explicit tag 0.
+fn principal_name(value: &[u8]) -> Option<String> {
+    let inner = match value {
+        [0xa0, length, inner @ ..] if usize::from(*length) == inner.len() => inner,
+        inner => inner,
+    };
+    match inner {
+        [0x0c, length, text @ ..] if usize::from(*length) == text.len() && *length < 0x80 => {
+            String::from_utf8(text.to_vec()).ok()
+        }
+        _ => None,
+    }
 }
 
 fn address(bytes: &[u8]) -> Option<IpAddr> {

@@ -100,6 +100,14 @@ impl PeerCertificate {
     }
 }
 
+/// The names by which the owner of a certificate, in DER, may log in: user principal names, mailboxes
+/// and DNS names of subjectAltName, and the common name. None if it cannot be read. Whether to
+/// believe it is another question.
+pub fn login_names(certificate: &[u8]) -> Vec<String> {
+    let certificate = certificate::Certificate::parse(certificate);
+    certificate.map_or(Vec::new(), |certificate| certificate.login_names())
+}
+
 // Only the host part is written in any case (RFC 5280 7.5).
 fn same_mailbox(a: &str, b: &str) -> bool {
     match (a.rsplit_once('@'), b.rsplit_once('@')) {

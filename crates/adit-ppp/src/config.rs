@@ -1,12 +1,14 @@
 //! What the two ends of a link are told.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Secret;
 use crate::acscp::Acscp;
 use crate::manner::Manner;
 use crate::method::AuthMethod;
+use crate::tls::{TlsClient, TlsServer};
 
 /// LCP echo on an idle link (RFC 1661 5.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct ServerConfig {
     /// Methods that are good enough, the preferred one first. A client may choose another one of
     /// these and nothing else.
     pub auth: Vec<AuthMethod>,
+    /// EAP-TLS: our certificate and the authorities of clients; without it that method is not offered.
+    pub tls: Option<Arc<TlsServer>>,
     /// MS-CHAPv2: tries that a client has after a wrong password, with a new challenge each
     /// (RFC 2759 6).
     pub auth_retries: u32,
@@ -68,6 +72,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             auth: vec![AuthMethod::MsChapV2],
+            tls: None,
             auth_retries: 2,
             name: "adit".to_owned(),
             mru: 1400,
@@ -90,6 +95,8 @@ pub struct ClientConfig {
     pub password: Secret,
     /// Methods that the server may ask for, the preferred one first.
     pub allowed: Vec<AuthMethod>,
+    /// EAP-TLS: our certificate and what the server must prove; without it that method is refused.
+    pub tls: Option<Arc<TlsClient>>,
     /// Whether somebody can be asked for another password where the server allows that; if not, a
     /// wrong one is the end.
     pub retry: bool,
@@ -132,6 +139,7 @@ impl Default for ClientConfig {
             user: String::new(),
             password: Secret::new(&[]),
             allowed: vec![AuthMethod::MsChapV2],
+            tls: None,
             retry: false,
             mru: 1400,
             echo: Some(Echo {

@@ -7,6 +7,7 @@ use crate::auth::{Attempt, RejectReason};
 use crate::automaton::State;
 use crate::error::Failure;
 use crate::method::AuthMethod;
+use crate::tls::TlsFailure;
 
 /// Something that happened on a link.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,6 +94,9 @@ pub enum AuthFailure {
         /// What is allowed here.
         allowed: Vec<AuthMethod>,
     },
+    /// EAP-TLS came to nothing in TLS.
+    #[error("TLS: {0}")]
+    Tls(TlsFailure),
     /// Client: the server says no.
     #[error("the server rejects the login{}: {message}", code_text(*code))]
     RejectedByPeer {

@@ -1,5 +1,5 @@
 //! PPP as the two ends of an L2TP session speak it: LCP (RFC 1661), PAP (RFC 1334), CHAP
-//! (RFC 1994), MS-CHAPv2 (RFC 2759), EAP (RFC 3748), IPCP (RFC 1332, RFC 1877) and IPv6CP
+//! (RFC 1994), MS-CHAPv2 (RFC 2759), EAP (RFC 3748, RFC 5216), IPCP (RFC 1332, RFC 1877) and IPv6CP
 //! (RFC 5072).
 //!
 //! [`Link`] is one end, server or client; [`split`] and [`prepend_header`] are for the packet path,
@@ -28,6 +28,7 @@ mod packet;
 pub mod protocol;
 mod secret;
 mod stats;
+mod tls;
 
 pub use acscp::{Acscp, AcspDomain, AcspRoute};
 pub use auth::{Attempt, Credential, RejectReason, Verdict, Verified};
@@ -43,6 +44,7 @@ pub use option::OptionError;
 pub use packet::PacketError;
 pub use secret::Secret;
 pub use stats::Stats;
+pub use tls::{TlsClient, TlsConfigError, TlsFailure, TlsServer, WallClock};
 
 /// What stands before the error number in a Terminate-Request of Windows.
 const RAS_WORD: u32 = 0x003c_cd74;

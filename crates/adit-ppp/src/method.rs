@@ -13,6 +13,8 @@ pub enum AuthMethod {
     EapMd5,
     /// EAP with MS-CHAP version 2 (draft-kamath-pppext-eap-mschapv2-02).
     EapMsChapV2,
+    /// EAP with TLS 1.2 (RFC 5216) or 1.3 (RFC 9190): both ends have certificates.
+    EapTls,
 }
 
 impl AuthMethod {
@@ -21,7 +23,7 @@ impl AuthMethod {
             Self::Pap => AuthProtocol::Pap,
             Self::ChapMd5 => AuthProtocol::ChapMd5,
             Self::MsChapV2 => AuthProtocol::MsChapV2,
-            Self::EapMd5 | Self::EapMsChapV2 => AuthProtocol::Eap,
+            Self::EapMd5 | Self::EapMsChapV2 | Self::EapTls => AuthProtocol::Eap,
         }
     }
 
@@ -31,6 +33,7 @@ impl AuthMethod {
             Self::Pap | Self::ChapMd5 | Self::MsChapV2 => None,
             Self::EapMd5 => Some(4),
             Self::EapMsChapV2 => Some(26),
+            Self::EapTls => Some(13),
         }
     }
 }
@@ -96,6 +99,7 @@ impl std::fmt::Display for AuthMethod {
             Self::MsChapV2 => "MS-CHAPv2",
             Self::EapMd5 => "EAP-MD5",
             Self::EapMsChapV2 => "EAP-MSCHAPv2",
+            Self::EapTls => "EAP-TLS",
         })
     }
 }

@@ -44,6 +44,8 @@ pub struct Stats {
     pub discards: u64,
     /// Authentication packets that had been received before.
     pub auth_duplicates: u64,
+    /// EAP-TLS that came to nothing in TLS: certificates, versions, lengths.
+    pub tls_failed: u64,
     /// Attempts to authenticate that were refused.
     pub auth_rejected: u64,
 }

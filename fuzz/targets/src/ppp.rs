@@ -1,5 +1,7 @@
 //! PPP: framing, and both ends of a link fed with anything.
 
+mod tls;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -35,12 +37,15 @@ pub fn ppp_link(data: &[u8]) {
     run(&PLAIN, data);
 }
 
-/// Feeds both ends of a link that authenticate by EAP.
+/// Feeds both ends of a link that authenticate by EAP, with passwords and with certificates.
 pub fn ppp_eap(data: &[u8]) {
     run(&EAP, data);
+    run(&EAP_TLS, data);
 }
 
 const PLAIN: [AuthMethod; 3] = [AuthMethod::MsChapV2, AuthMethod::ChapMd5, AuthMethod::Pap];
+
+const EAP_TLS: [AuthMethod; 2] = [AuthMethod::EapTls, AuthMethod::EapMsChapV2];
 
 const EAP: [AuthMethod; 2] = [AuthMethod::EapMsChapV2, AuthMethod::EapMd5];
 
@@ -102,12 +107,14 @@ impl Ends {
 fn links(auth: &[AuthMethod], clock: &Clock, [for_server, for_client]: &mut [Rng; 2]) -> [Link; 2] {
     let server = Arc::new(ServerConfig {
         auth: auth.to_vec(),
+        tls: Some(tls::server()),
         ..ServerConfig::default()
     });
     let client = ClientConfig {
         user: "alice".into(),
         password: Secret::new(b"secret"),
         allowed: auth.to_vec(),
+        tls: Some(tls::client()),
         retry: true,
         acscp: true,
         ..ClientConfig::default()

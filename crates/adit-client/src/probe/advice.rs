@@ -138,6 +138,9 @@ pub(super) fn authentication(why: &AuthFailure) -> &'static str {
              name"
         }
         AuthFailure::EapMethod { .. } => "allow one of the EAP methods that the server has",
+        AuthFailure::Tls(_) => {
+            "compare the certificates, their authorities and the clocks of both ends"
+        }
         AuthFailure::Timeout => "see whether the server reaches its user database (RADIUS)",
         AuthFailure::ServerNotAuthentic | AuthFailure::Rejected(_) => {
             "the server does not know this password: it may be another server"

@@ -50,6 +50,16 @@ pub enum Attempt {
         /// The NT-Response.
         nt_response: [u8; 24],
     },
+    /// EAP-TLS (RFC 5216): the peer has proven that it owns a certificate that one of our authorities
+    /// issued. Whether that makes it this user is the owner's to say.
+    Certificate {
+        /// The EAP identity, which the peer chose.
+        user: String,
+        /// The same as sent.
+        raw_user: Vec<u8>,
+        /// The certificate, in DER.
+        certificate: Vec<u8>,
+    },
 }
 
 impl Attempt {
@@ -62,9 +72,10 @@ impl Attempt {
     /// The user name as the client sent it, as text.
     pub fn full_name(&self) -> &str {
         match self {
-            Self::Pap { user, .. } | Self::ChapMd5 { user, .. } | Self::MsChapV2 { user, .. } => {
-                user
-            }
+            Self::Pap { user, .. }
+            | Self::ChapMd5 { user, .. }
+            | Self::MsChapV2 { user, .. }
+            | Self::Certificate { user, .. } => user,
         }
     }
 
@@ -76,6 +87,7 @@ impl Attempt {
             Self::ChapMd5 { eap: true, .. } => AuthMethod::EapMd5,
             Self::MsChapV2 { eap: false, .. } => AuthMethod::MsChapV2,
             Self::MsChapV2 { eap: true, .. } => AuthMethod::EapMsChapV2,
+            Self::Certificate { .. } => AuthMethod::EapTls,
         }
     }
 
@@ -106,6 +118,8 @@ impl Attempt {
                 })),
                 None => Verified::Unsupported,
             },
+            // There is no password in it.
+            Self::Certificate { .. } => Verified::Unsupported,
             Self::MsChapV2 {
                 raw_user,
                 challenge,
@@ -168,7 +182,8 @@ pub enum Verified {
     },
     /// It does not.
     Rejected,
-    /// What is stored does not suffice for this method: CHAP-MD5 with an NT hash only.
+    /// What is stored does not suffice for this method: CHAP-MD5 with an NT hash only, or a certificate
+    /// and no password.
     Unsupported,
 }
 

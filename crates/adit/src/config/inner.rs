@@ -1,5 +1,6 @@
 //! What stands inside the tunnel: PPP and the MTU; and the program's own settings.
 
+use std::path::Path;
 use std::time::Duration;
 
 use adit_ppp::AuthMethod;
@@ -7,16 +8,17 @@ use adit_server::Limits;
 use tracing::Level;
 
 use super::settings::{Complaint, Settings};
-use super::{Echo, Ppp};
+use super::{Echo, Ppp, tls};
 
 /// `[ppp]`.
-pub(super) fn ppp(settings: &mut Settings<'_>, ipv6: bool) -> Ppp {
+pub(super) fn ppp(settings: &mut Settings<'_>, folder: &Path, ipv6: bool) -> Ppp {
     const KEY: &str = "ppp.auth";
-    const HELP: &str = "write \"mschapv2\" (every client has it), \"eap-mschapv2\", \"eap-md5\", \
-                        \"chap\" or \"pap\"";
+    const HELP: &str = "write \"mschapv2\" (every client has it), \"eap-mschapv2\", \"eap-tls\", \
+                        \"eap-md5\", \"chap\" or \"pap\"";
     let auth = settings.list(KEY, |text| match text {
         "mschapv2" => Ok(AuthMethod::MsChapV2),
         "eap-mschapv2" => Ok(AuthMethod::EapMsChapV2),
+        "eap-tls" => Ok(AuthMethod::EapTls),
         "eap-md5" => Ok(AuthMethod::EapMd5),
         "chap" => Ok(AuthMethod::ChapMd5),
         "pap" => Ok(AuthMethod::Pap),
@@ -26,6 +28,7 @@ pub(super) fn ppp(settings: &mut Settings<'_>, ipv6: bool) -> Ppp {
     if auth.is_empty() {
         settings.empty(KEY, "names no method, so nobody could log in", HELP);
     }
+    let tls = tls::read(settings, folder, auth.contains(&AuthMethod::EapTls));
     let mru = settings.number_or_auto("ppp.mru", 1400, smallest(ipv6)..=1500);
     let second = Duration::from_secs(1);
     let interval = settings.duration_or_off(
@@ -36,6 +39,7 @@ pub(super) fn ppp(settings: &mut Settings<'_>, ipv6: bool) -> Ppp {
     let failures = settings.number("ppp.echo.failures", 10, 1..=100);
     Ppp {
         auth,
+        tls,
         mru: mru.and_then(|mru| u16::try_from(mru).ok()),
         echo: interval.map(|interval| Echo { interval, failures }),
     }

@@ -19,6 +19,7 @@ mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod units;
 mod unknown;
 
@@ -34,7 +35,7 @@ use adit_crypto::EspSuite;
 use adit_ike::{IdValue, Phase1Proposal};
 use adit_link::domain::Domain;
 use adit_link::nd::Preference;
-use adit_ppp::AuthMethod;
+use adit_ppp::{AuthMethod, TlsServer};
 use adit_server::Delegate;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tracing::Level;
@@ -218,6 +219,8 @@ pub(crate) struct Lac {
 pub(crate) struct Ppp {
     /// Methods in order of preference.
     pub auth: Vec<AuthMethod>,
+    /// What EAP-TLS takes.
+    pub tls: Option<Arc<TlsServer>>,
     /// The most that a session announces as its MRU; the server lowers it where the encapsulation
     /// leaves less room. `None` leaves it all to the server.
     pub mru: Option<u16>,
@@ -376,7 +379,7 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
     let l2tp = outer::l2tp(settings, &listen, folder);
     let (ipv4, ipv6) = networks::networks(settings);
     let mtu = inner::mtu(settings, ipv6.is_some());
-    let ppp = inner::ppp(settings, ipv6.is_some());
+    let ppp = inner::ppp(settings, folder, ipv6.is_some());
     let users_file = folder.join(users_file(settings));
     let leases_file = settings.text("leases.file");
     let leases_file = folder.join(leases_file.as_deref().unwrap_or(DEFAULT_LEASES));

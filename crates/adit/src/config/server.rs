@@ -78,6 +78,7 @@ impl Config {
         });
         let ppp = adit_ppp::ServerConfig {
             auth: self.ppp.auth.clone(),
+            tls: self.ppp.tls.clone(),
             name: self.l2tp.host_name.clone(),
             mru: self.mru(),
             echo: self.ppp.echo.as_ref().map(|echo| adit_ppp::Echo {

@@ -27,6 +27,8 @@ pub(crate) struct Users {
 
 struct Account {
     credential: Credential,
+    /// Whether a certificate lets the user in.
+    certificate: bool,
     disabled: bool,
     expires: Option<SystemTime>,
     grant: Grant,
@@ -180,7 +182,20 @@ impl Users {
             tracing::warn!(user = name, %peer, method, "login refused: no such user");
             return Decision::Reject(RejectReason::BadCredentials);
         };
-        let verified = attempt.verify(&user.credential);
+        let verified = match attempt {
+            Attempt::Certificate { certificate, .. } => {
+                match by_certificate(user, name, certificate) {
+                    Ok(()) => Verified::Accepted {
+                        success_message: Vec::new(),
+                    },
+                    Err(why) => {
+                        tracing::warn!(user = name, %peer, method, "login refused: {why}");
+                        return Decision::Reject(RejectReason::BadCredentials);
+                    }
+                }
+            }
+            attempt => attempt.verify(&user.credential),
+        };
         match verified {
             // Only who knows the password learns more about the account.
             Verified::Accepted { .. } if user.disabled => {
@@ -214,6 +229,23 @@ impl Users {
                 Decision::Reject(RejectReason::BadCredentials)
             }
         }
+    }
+}
+
+/// Whether a certificate that is genuine is this user's.
+fn by_certificate(user: &Account, name: &str, certificate: &[u8]) -> Result<(), String> {
+    if !user.certificate {
+        return Err(
+            "a certificate is not enough for this user; certificate = true in the users \
+                    file allows it"
+                .to_owned(),
+        );
+    }
+    let names = adit_cert::login_names(certificate);
+    let is_named = |own: &String| own.eq_ignore_ascii_case(name);
+    match names.iter().any(is_named) {
+        true => Ok(()),
+        false => Err(format!("the certificate is of {}", names.join(", "))),
     }
 }
 
@@ -263,6 +295,7 @@ fn account(name: &str, user: User, group: Option<&Group>, routes: Option<Arc<Rou
                 .password
                 .map(|password| adit_ppp::Secret::from(password.expose())),
         },
+        certificate: user.certificate,
         disabled: user.disabled || group.is_some_and(|group| group.disabled),
         expires: ends.into_iter().flatten().min(),
         grant,

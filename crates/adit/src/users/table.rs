@@ -37,6 +37,8 @@ pub(crate) struct User {
     pub nt_hash: Option<NtHash>,
     /// The password itself, if it is kept.
     pub password: Option<Secret>,
+    /// Whether a certificate of this name lets the user in.
+    pub certificate: bool,
     /// Kept out for now.
     pub disabled: bool,
     /// Until when the user may be in.
@@ -193,6 +195,7 @@ fn user(name: &Key<'_>, entries: &DeTable<'_>) -> Result<User, Fault> {
                 }
                 user.password = Some(Secret::new(text));
             }
+            "certificate" => user.certificate = flag(key, value)?,
             "disabled" => user.disabled = flag(key, value)?,
             "expires" => user.expires = Some(expiry(value)?),
             "sessions" => user.sessions = Some(sessions(value)?),
@@ -214,16 +217,17 @@ fn user(name: &Key<'_>, entries: &DeTable<'_>) -> Result<User, Fault> {
             _ => {
                 return Err(Fault::new(
                     key.span().start,
-                    "a user has only nt-hash, password, disabled, expires, sessions, group, ipv4, \
-                     ipv6-prefix and delegated-prefix",
+                    "a user has only nt-hash, password, certificate, disabled, expires, sessions, \
+                     group, ipv4, ipv6-prefix and delegated-prefix",
                 ));
             }
         }
     }
-    if user.nt_hash.is_none() && user.password.is_none() {
+    if user.nt_hash.is_none() && user.password.is_none() && !user.certificate {
         return Err(Fault::new(
             name.span().start,
-            "this user has no password; `adit user passwd` sets one",
+            "this user has no password; `adit user passwd` sets one, and certificate = true lets \
+             the user in without one by EAP-TLS",
         ));
     }
     Ok(user)

@@ -22,7 +22,7 @@ fn seeds_bring_both_families_up() {
 #[test]
 fn joined_ends_are_open() {
     let clock = Clock::new();
-    for auth in [&PLAIN[..], &EAP] {
+    for auth in [&PLAIN[..], &EAP, &EAP_TLS] {
         let mut ends = Ends::new(auth, &clock);
         ends.join(&clock, |_, _| {});
         for (link, _) in &ends.0 {
@@ -97,6 +97,38 @@ fn hostile_eap(client: &[Vec<u8>]) {
         ("mschapv2-success-first", vec![eap(id, &[26, 3])]),
         ("mschapv2-failure-first", vec![eap(id, &[26, 4])]),
         ("mschapv2-change-password", vec![eap(id, &change)]),
+        ("tls-no-flags", vec![eap(id, &[13])]),
+        ("tls-start-of-the-peer", vec![eap(id, &[13, 0x20])]),
+        ("tls-nothing", vec![eap(id, &[13, 0])]),
+        ("tls-length-cut", vec![eap(id, &[13, 0x80, 0, 1])]),
+        (
+            "tls-length-huge",
+            vec![eap(id, &[13, 0x80, 255, 255, 255, 255, 22, 3, 1])],
+        ),
+        (
+            "tls-length-short",
+            vec![eap(id, &[13, 0x80, 0, 0, 0, 1, 22, 3, 1])],
+        ),
+        ("tls-more-of-nothing", vec![eap(id, &[13, 0x40])]),
+        (
+            "tls-two-lengths",
+            vec![
+                eap(id, &[13, 0xc0, 0, 0, 0, 9, 22, 3, 1]),
+                eap(id.wrapping_add(1), &[13, 0x80, 0, 0, 0, 8, 0, 5]),
+            ],
+        ),
+        (
+            "tls-record-unknown",
+            vec![
+                eap(id, b"\x0d\0GET / HTTP/1.1"),
+                eap(id.wrapping_add(1), &[13, 0]),
+            ],
+        ),
+        (
+            "tls-ssl3-hello",
+            vec![eap(id, &[13, 0, 22, 3, 0, 0, 4, 1, 0, 0, 0])],
+        ),
+        ("tls-alert", vec![eap(id, &[13, 0, 21, 3, 3, 0, 2, 2, 40])]),
         ("identity-again", vec![eap(id, b"\x01alice")]),
         ("expanded", vec![eap(id, &[254, 0, 1, 55, 0, 0, 0, 1])]),
     ] {

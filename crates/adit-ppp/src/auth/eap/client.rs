@@ -8,6 +8,7 @@ use adit_crypto::ppp::chap_md5;
 use super::super::mschapv2::{self, Failed};
 use super::super::wire::{MOST_NAME, read_value, write_value};
 use super::super::{ClientStep, unmatched};
+use super::tls;
 use super::wire::{self, code, kind, op, read_ms_chap, write_ms_chap};
 use crate::automaton::Context;
 use crate::config::ClientConfig;
@@ -21,6 +22,7 @@ use crate::protocol;
 enum Method {
     Md5,
     MsChapV2(MsChapV2),
+    Tls(Box<tls::Client>),
 }
 
 /// How far MS-CHAPv2 has come.
@@ -85,10 +87,11 @@ impl Client {
 
     /// Whether the method is done and the server's own word on it is all that is missing.
     pub(crate) fn is_satisfied(&self) -> bool {
-        let done = matches!(
-            self.method,
-            Some(Method::Md5 | Method::MsChapV2(MsChapV2::Proven))
-        );
+        let done = match &self.method {
+            Some(Method::Md5 | Method::MsChapV2(MsChapV2::Proven)) => true,
+            Some(Method::Tls(method)) => method.is_satisfied(),
+            _ => false,
+        };
         self.waiting && done
     }
 
@@ -158,7 +161,8 @@ impl Client {
             kind::NAK => return Err(unmatched(packet, context)),
             _ => {}
         }
-        let allowed = |method: &AuthMethod| method.eap_type() == Some(kind);
+        let usable = |method: &&AuthMethod| **method != AuthMethod::EapTls || config.tls.is_some();
+        let allowed = |method: &AuthMethod| method.eap_type() == Some(kind) && usable(&method);
         if !config.allowed.iter().any(allowed) {
             // In the middle of a method there is nothing to choose.
             if self.method.is_some() {
@@ -167,6 +171,7 @@ impl Client {
             let mut wishes: Vec<u8> = config
                 .allowed
                 .iter()
+                .filter(usable)
                 .filter_map(|method| method.eap_type())
                 .collect();
             if wishes.is_empty() {
@@ -183,7 +188,42 @@ impl Client {
                 let data = write_value(&sum, user);
                 Ok(self.respond(packet, kind, &data, context))
             }
+            kind::TLS => self.tls(packet, data, config, context),
             _ => self.ms_chap(packet, data, config, context),
+        }
+    }
+
+    fn tls(
+        &mut self,
+        packet: &Packet<'_>,
+        data: &[u8],
+        config: &ClientConfig,
+        context: &mut Context<'_>,
+    ) -> Result<Option<ClientStep>, Error> {
+        if tls::Client::is_start(data)
+            && !matches!(self.method, Some(Method::Tls(_)))
+            && let Some(tls) = &config.tls
+        {
+            match tls::Client::new(tls) {
+                Ok(method) => self.method = Some(Method::Tls(Box::new(method))),
+                Err(failure) => {
+                    context.stats.tls_failed += 1;
+                    return Ok(Some(self.fail(AuthFailure::Tls(failure))));
+                }
+            }
+        }
+        let Some(Method::Tls(method)) = &mut self.method else {
+            return Err(unmatched(packet, context));
+        };
+        let failed_before = method.failure().is_some();
+        let answer = method.handle(data, context.peer_mru);
+        let answer = answer.inspect_err(|_| context.stats.malformed += 1)?;
+        if !failed_before && method.failure().is_some() {
+            context.stats.tls_failed += 1;
+        }
+        match answer {
+            Some(answer) => Ok(self.respond(packet, kind::TLS, &answer, context)),
+            None => Err(unmatched(packet, context)),
         }
     }
 
@@ -298,8 +338,11 @@ impl Client {
             self.deadline = None;
             return Ok(Some(ClientStep::Accepted));
         }
-        let failure = match self.method.take() {
-            Some(Method::MsChapV2(MsChapV2::Refused(failure))) => failure,
+        let failure = match &self.method {
+            Some(Method::MsChapV2(MsChapV2::Refused(failure))) => failure.clone(),
+            Some(Method::Tls(method)) if let Some(failure) = method.failure() => {
+                AuthFailure::Tls(failure.clone())
+            }
             _ => AuthFailure::RejectedByPeer {
                 code: None,
                 message: "EAP failure".to_owned(),

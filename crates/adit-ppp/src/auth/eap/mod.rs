@@ -4,6 +4,7 @@
 mod client;
 mod mschapv2;
 mod server;
+mod tls;
 mod wire;
 
 pub(super) use client::Client;

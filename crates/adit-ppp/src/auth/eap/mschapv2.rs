@@ -8,6 +8,7 @@ use super::wire::{op, read_ms_chap, write_ms_chap};
 use crate::automaton::Context;
 use crate::config::Network;
 use crate::error::Error;
+use crate::event::AuthFailure;
 
 #[derive(Debug)]
 enum Stage {
@@ -34,7 +35,7 @@ pub(super) struct MsChapV2 {
 pub(super) enum Step {
     Judge(Attempt),
     Admit(Network),
-    Refused(RejectReason),
+    Refused(AuthFailure),
     /// Another request is due.
     Ask(Vec<u8>),
 }
@@ -76,9 +77,11 @@ impl MsChapV2 {
             }
             (Stage::Accepted(network), op::SUCCESS) => Step::Admit(network.clone()),
             (Stage::AnotherTry(reason) | Stage::Refused(reason), op::FAILURE) => {
-                Step::Refused(*reason)
+                Step::Refused(AuthFailure::Rejected(*reason))
             }
-            (Stage::Expired, op::FAILURE) => Step::Refused(RejectReason::Expired),
+            (Stage::Expired, op::FAILURE) => {
+                Step::Refused(AuthFailure::Rejected(RejectReason::Expired))
+            }
             (Stage::Expired, op::CHANGE_PASSWORD) => {
                 if packet.body.len() != mschapv2::CHANGE_PASSWORD_LEN {
                     return Err(Error::Malformed("Change-Password"));

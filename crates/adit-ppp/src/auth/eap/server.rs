@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::wire::{MOST_NAME, read_value, text, write_value};
 use super::super::{Attempt, ServerStep, Verdict, unmatched};
 use super::mschapv2::{MsChapV2, Step};
+use super::tls;
 use super::wire::{self, code, kind};
 use crate::automaton::Context;
 use crate::config::{Network, ServerConfig};
@@ -18,6 +19,7 @@ use crate::protocol;
 enum Method {
     Md5([u8; 16]),
     MsChapV2(Box<MsChapV2>),
+    Tls(Box<tls::Server>),
 }
 
 impl Method {
@@ -25,6 +27,7 @@ impl Method {
         match self {
             Self::Md5(_) => kind::MD5,
             Self::MsChapV2(_) => kind::MS_CHAP_V2,
+            Self::Tls(_) => kind::TLS,
         }
     }
 }
@@ -71,6 +74,7 @@ impl Server {
         let mut auth = Self {
             methods: methods
                 .filter(|method| method.eap_type().is_some())
+                .filter(|method| *method != AuthMethod::EapTls || config.tls.is_some())
                 .collect(),
             identity: Vec::new(),
             id: context.rng.array::<1>()[0],
@@ -203,6 +207,18 @@ impl Server {
                 self.state = State::Asking(Method::MsChapV2(Box::new(method)));
                 self.ask(kind::MS_CHAP_V2, &data, config, context);
             }
+            Some(AuthMethod::EapTls) if let Some(tls) = &config.tls => {
+                match tls::Server::new(tls) {
+                    Ok((method, data)) => {
+                        self.state = State::Asking(Method::Tls(Box::new(method)));
+                        self.ask(kind::TLS, &data, config, context);
+                    }
+                    Err(failure) => {
+                        context.stats.tls_failed += 1;
+                        return Some(self.refuse(AuthFailure::Tls(failure), context));
+                    }
+                }
+            }
             _ => {
                 let failure = AuthFailure::EapMethod {
                     wanted: wishes.to_vec(),
@@ -224,7 +240,12 @@ impl Server {
         let State::Asking(method) = &mut self.state else {
             return Ok(None);
         };
+        let kind = method.kind();
         let step = match method {
+            Method::Tls(method) => {
+                let step = method.handle(data, context.peer_mru);
+                step.map(|step| step.map(|step| of_tls(step, &self.identity, context)))
+            }
             Method::Md5(challenge) => read_md5(packet.id, data, challenge, &self.identity)
                 .map(|attempt| Some(Step::Judge(attempt))),
             Method::MsChapV2(method) => method.handle(data, context),
@@ -244,9 +265,9 @@ impl Server {
                 Some(ServerStep::Judge(attempt))
             }
             Step::Admit(network) => Some(self.admit(network, context)),
-            Step::Refused(reason) => Some(self.refuse(AuthFailure::Rejected(reason), context)),
+            Step::Refused(failure) => Some(self.refuse(failure, context)),
             Step::Ask(data) => {
-                self.ask(kind::MS_CHAP_V2, &data, config, context);
+                self.ask(kind, &data, config, context);
                 None
             }
         })
@@ -283,11 +304,33 @@ impl Server {
                 self.ask(kind::MS_CHAP_V2, &data, config, context);
                 step
             }
+            (Method::Tls(mut method), Verdict::Accept { network, .. }) => {
+                let data = method.accept(network, context.peer_mru);
+                self.state = State::Asking(Method::Tls(method));
+                self.ask(kind::TLS, &data, config, context);
+                None
+            }
             (Method::Md5(_), Verdict::Accept { network, .. }) => Some(self.admit(network, context)),
-            (Method::Md5(_), Verdict::Reject { reason }) => {
+            (Method::Md5(_) | Method::Tls(_), Verdict::Reject { reason }) => {
                 Some(self.refuse(AuthFailure::Rejected(reason), context))
             }
         }
+    }
+}
+
+fn of_tls(step: tls::Step, identity: &[u8], context: &mut Context<'_>) -> Step {
+    match step {
+        tls::Step::Judge(certificate) => Step::Judge(Attempt::Certificate {
+            user: text(identity),
+            raw_user: identity.to_vec(),
+            certificate,
+        }),
+        tls::Step::Admit(network) => Step::Admit(network),
+        tls::Step::Failed(failure) => {
+            context.stats.tls_failed += 1;
+            Step::Refused(AuthFailure::Tls(failure))
+        }
+        tls::Step::Ask(data) => Step::Ask(data),
     }
 }
 

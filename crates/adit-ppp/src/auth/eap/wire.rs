@@ -17,6 +17,7 @@ pub(super) mod kind {
     pub(crate) const NOTIFICATION: u8 = 2;
     pub(crate) const NAK: u8 = 3;
     pub(crate) const MD5: u8 = 4;
+    pub(crate) const TLS: u8 = 13;
     pub(crate) const MS_CHAP_V2: u8 = 26;
 }
 
