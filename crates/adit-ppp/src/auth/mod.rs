@@ -186,10 +186,13 @@ impl ClientAuth {
         }
     }
 
-    /// Whether all that was left to come is an EAP Success, which may get lost: packets of an NCP
-    /// stand for it (RFC 3748 4.2).
-    pub(crate) fn only_lacks_success(&self) -> bool {
-        matches!(self, Self::Eap(auth) if auth.is_satisfied())
+    /// A packet of an NCP has come. It stands for an EAP Success, which may get lost, where nothing
+    /// else was left to come (RFC 3748 4.2): whether that is so.
+    pub(crate) fn implied_success(&mut self) -> bool {
+        match self {
+            Self::Eap(auth) => auth.implied_success(),
+            Self::Plain(_) => false,
+        }
     }
 }
 

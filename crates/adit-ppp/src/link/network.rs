@@ -92,8 +92,10 @@ impl Link {
     ) -> Result<(), Error> {
         // RFC 1661 3.5: nothing but the link's own protocols before authentication is done, and
         // nothing is said about it.
-        let succeeded = matches!(&self.auth, Auth::Client(auth) if auth.only_lacks_success());
-        if succeeded && matches!(number, protocol::IPCP | protocol::IPV6CP) {
+        if matches!(number, protocol::IPCP | protocol::IPV6CP)
+            && let Auth::Client(auth) = &mut self.auth
+            && auth.implied_success()
+        {
             self.client_admitted(now, rng);
         }
         if !self.authenticated && number < LINK_PROTOCOLS {

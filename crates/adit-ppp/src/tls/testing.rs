@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use super::{TlsClient, TlsServer, WallClock};
 
@@ -24,9 +24,10 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
@@ -46,7 +47,7 @@ impl Authority {
     }
 }
 
-pub(crate) static OURS: LazyLock<Authority> = LazyLock::new(Authority::new);
+pub(crate) static OURS: LazyLock<Authority> = LazyLock::new(|| Authority::new("ours"));
 pub(crate) const VALID: (i32, i32) = (2020, 2050);
 
 pub(crate) fn server() -> TlsServer {

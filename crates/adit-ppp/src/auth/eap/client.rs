@@ -46,6 +46,8 @@ struct Answered {
 pub(crate) struct Client {
     method: Option<Method>,
     latest: Option<Answered>,
+    /// The request before that.
+    before: Option<Vec<u8>>,
     /// Nothing has been decided yet.
     waiting: bool,
     /// How long the server may be silent.
@@ -68,6 +70,7 @@ impl Client {
         Self {
             method: None,
             latest: None,
+            before: None,
             waiting: true,
             patience,
             deadline: Some(context.now + patience),
@@ -86,13 +89,23 @@ impl Client {
     }
 
     /// Whether the method is done and the server's own word on it is all that is missing.
-    pub(crate) fn is_satisfied(&self) -> bool {
+    fn is_satisfied(&self) -> bool {
         let done = match &self.method {
             Some(Method::Md5 | Method::MsChapV2(MsChapV2::Proven)) => true,
             Some(Method::Tls(method)) => method.is_satisfied(),
             _ => false,
         };
         self.waiting && done
+    }
+
+    /// The server goes on as after a Success; whether that is believed.
+    pub(crate) fn implied_success(&mut self) -> bool {
+        let believed = self.is_satisfied();
+        if believed {
+            self.waiting = false;
+            self.deadline = None;
+        }
+        believed
     }
 
     fn fail(&mut self, failure: AuthFailure) -> ClientStep {
@@ -110,10 +123,11 @@ impl Client {
     ) -> Option<ClientStep> {
         let response = wire::packet(code::RESPONSE, packet.id, kind, data);
         context.send(protocol::EAP, &response);
-        self.latest = Some(Answered {
+        let answered = Answered {
             request: packet.bytes.to_vec(),
             response,
-        });
+        };
+        self.before = self.latest.replace(answered).map(|before| before.request);
         self.deadline = self.waiting.then(|| context.now + self.patience);
         None
     }
@@ -133,6 +147,11 @@ impl Client {
                     if !latest.response.is_empty() {
                         context.send(protocol::EAP, &latest.response);
                     }
+                    return Ok(None);
+                }
+                // The line may turn packets round: a repetition from before the latest request.
+                if self.before.as_deref() == Some(packet.bytes) {
+                    context.stats.auth_duplicates += 1;
                     return Ok(None);
                 }
                 self.asked(packet, config, context)

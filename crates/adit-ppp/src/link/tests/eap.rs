@@ -101,6 +101,8 @@ fn no_common_method_is_said_in_words() {
 
 #[test]
 fn bad_lines_only_take_longer() {
+    // After that the client's patience has no say any more.
+    const LATER: u64 = 60;
     for seed in 0..30 {
         let line = Line {
             loss_percent: 20,
@@ -120,6 +122,9 @@ fn bad_lines_only_take_longer() {
             let (server, client) = (&pair.server_events, &pair.client_events);
             assert!(waited < 300, "seed {seed}: {server:?} {client:?}");
         }
+        pair.line = Line::default();
+        pair.seconds(LATER);
+        assert!(pair.both_open(), "seed {seed}: {:?}", pair.down());
         assert_eq!(pair.down(), (None, None), "seed {seed}");
     }
 }
@@ -278,7 +283,7 @@ fn a_certificate_of_somebody_else_is_refused_by_the_owner() {
 #[test]
 fn what_tls_refuses_is_said_in_words() {
     use crate::tls::testing::{self, Authority};
-    let stranger = Authority::new();
+    let stranger = Authority::new("a stranger");
     for old in [false, true] {
         let server = ServerConfig {
             tls: Some(Arc::new(testing::server())),
@@ -310,7 +315,7 @@ fn no_certificates_no_eap_tls() {
     let mut pair = Pair::good(server(&both), client(&both));
     pair.seconds(5);
     assert!(pair.both_open());
-    assert_eq!(pair.server.auth_protocol(), Some(AuthProtocol::Eap));
+    assert_eq!(pair.client.auth_protocol(), Some(AuthProtocol::Eap));
     let attempt = attempts(&pair.server_events)[0].method();
     assert_eq!(attempt, AuthMethod::EapMsChapV2);
     // A client that is asked all the same names what it has.
