@@ -100,8 +100,9 @@ length bit = yes
         last = [*(variants or {"l2tp": {}})][-1]
         self.guest.wait("strongSwan has the connections", f"ipsec statusall 2>/dev/null | grep -q ' {last}: '", 40)
 
-    def log_in_as(self, user, password, log=None):
-        """What pppd will say from the next dial() on; `log` begins a log of its own, LOG.ppp.log."""
+    def log_in_as(self, user, password, log=None, more=()):
+        """What pppd will say from the next dial() on; `log` begins a log of its own, LOG.ppp.log. `more`:
+        lines of its options."""
         p = self.profile
         if log:
             self.ppp = f"/run/out/{log}.ppp.log"
@@ -110,7 +111,7 @@ length bit = yes
             "ipcp-accept-local", "ipcp-accept-remote", "usepeerdns",
             "defaultroute replacedefaultroute" if p.default_route else "",
             f"mtu {p.mtu}", f"mru {p.mtu}", f'name "{user}"', f'password "{password}"',
-            "" if p.ipv4 else "noip", "+ipv6" if p.ipv6 else "noipv6",
+            "" if p.ipv4 else "noip", "+ipv6" if p.ipv6 else "noipv6", *more,
         ]))
 
     def secure(self, check=True, connection="l2tp"):

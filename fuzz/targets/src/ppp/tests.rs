@@ -54,7 +54,6 @@ fn write_ppp() {
     for (name, frames) in ["tls-server", "tls-client"].iter().zip(&frames) {
         put("ppp_eap", name, &sequence(frames.iter().map(Vec::as_slice)));
     }
-    hostile_tls(&frames[1]);
     for name in OPENINGS {
         let frames = answering(&seed("ppp_link", name));
         put(
@@ -62,44 +61,6 @@ fn write_ppp() {
             name,
             &sequence(frames.iter().map(Vec::as_slice)),
         );
-    }
-}
-
-/// A first flight of TLS as it must not be, behind its client's opening.
-fn hostile_tls(client: &[Vec<u8>]) {
-    let hello = client
-        .iter()
-        .position(|frame| frame.starts_with(&[0xff, 3, 0xc2, 0x27, 2]) && frame[8] == 13)
-        .expect("a first flight");
-    let (opening, (id, records)) = (&client[..hello], (client[hello][5], &client[hello][10..]));
-    let eap = |flags: &[u8], data: &[u8]| {
-        let length = u16::try_from(5 + flags.len() + data.len()).expect("a short packet");
-        let mut frame = vec![0xff, 3, 0xc2, 0x27, 2, id];
-        frame.extend(length.to_be_bytes());
-        frame.push(13);
-        frame.extend(flags);
-        frame.extend(data);
-        frame
-    };
-    let half = &records[..records.len() / 2];
-    for (name, frame) in [
-        ("tls-no-flags", eap(&[], &[])),
-        ("tls-length-cut", eap(&[0x80, 0, 0], &[])),
-        (
-            "tls-length-4g",
-            eap(&[0x80, 0xff, 0xff, 0xff, 0xff], records),
-        ),
-        ("tls-length-short", eap(&[0x80, 0, 0, 0, 5], records)),
-        ("tls-length-long", eap(&[0x80, 0, 0, 0xff, 0xff], records)),
-        ("tls-more-of-nothing", eap(&[0x40], &[])),
-        ("tls-more", eap(&[0x40], half)),
-        ("tls-half", eap(&[0], half)),
-        ("tls-start-back", eap(&[0x20], records)),
-        ("tls-no-record", eap(&[0], &[0xff; 64])),
-        ("tls-twice", eap(&[0], &[records, records].concat())),
-    ] {
-        let all = opening.iter().chain([&frame]).map(Vec::as_slice);
-        put("ppp_eap", name, &sequence(all));
     }
 }
 
