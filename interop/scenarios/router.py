@@ -51,8 +51,8 @@ def run(lab):
     guest.wait("dhcp6c ends", "! pidof dhcp6c", 10)
     again = ask(adit, guest)
     lab.equal(again, prefix, "who asks again gets the same prefix")
+    fall_silent(guest)
     client.disconnect()
-    guest.run("kill $(pidof dhcp6c)", check=False)
     check_let_go(lab, adit, before)
     lab.check(not reaches(bench.host, pc), "the end of the session takes the route away")
     check_log(lab, adit)
@@ -97,9 +97,15 @@ def restart(lab, adit, client, first):
             lab.equal(held, first, "after a restart the guest has the addresses and prefixes that it had")
         else:
             lab.check(not {held[0], *held[1]} & {first[0], *first[1]}, "another user before it has others", held)
-        client.guest.run("kill $(pidof dhcp6c)", check=False)
+        fall_silent(client.guest)
         client.disconnect()
     check_log(lab, adit)
+
+
+def fall_silent(guest):
+    """The DHCPv6 client ends without a RELEASE, as with the power."""
+    guest.run("kill -9 $(pidof dhcp6c)")
+    guest.wait("dhcp6c is gone", "! pidof dhcp6c", 10)
 
 
 def holds(adit, user):
