@@ -7,21 +7,21 @@ use crate::protocol::{CHAP, EAP, IPCP, LCP};
 
 const EAP_METHODS: [AuthMethod; 2] = [AuthMethod::EapMsChapV2, AuthMethod::EapMd5];
 
-fn server(auth: &[AuthMethod]) -> ServerConfig {
+pub(super) fn server(auth: &[AuthMethod]) -> ServerConfig {
     ServerConfig {
         auth: auth.to_vec(),
         ..server_config()
     }
 }
 
-fn client(allowed: &[AuthMethod]) -> ClientConfig {
+pub(super) fn client(allowed: &[AuthMethod]) -> ClientConfig {
     ClientConfig {
         allowed: allowed.to_vec(),
         ..client_config()
     }
 }
 
-fn attempts(events: &[Event]) -> Vec<&Attempt> {
+pub(super) fn attempts(events: &[Event]) -> Vec<&Attempt> {
     let attempts = events.iter().filter_map(|event| match event {
         Event::Authenticate(attempt) => Some(attempt),
         _ => None,
@@ -213,7 +213,7 @@ fn asked(auth: &[AuthMethod]) -> Script {
 }
 
 /// A response to the latest request.
-fn response(script: &Script, kind: u8, data: &[u8]) -> Vec<u8> {
+pub(super) fn response(script: &Script, kind: u8, data: &[u8]) -> Vec<u8> {
     let id = script.find(EAP, 1)[5];
     let length = u16::try_from(5 + data.len()).unwrap().to_be_bytes();
     let mut frame = vec![0xff, 3, 0xc2, 0x27, 2, id, length[0], length[1], kind];
@@ -221,152 +221,9 @@ fn response(script: &Script, kind: u8, data: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn identify(script: &mut Script) {
+pub(super) fn identify(script: &mut Script) {
     let identity = response(script, 1, b"Alice");
     script.feed_bytes(&identity).0.unwrap();
-}
-
-/// Both ends with certificates; the verdict is `accept`.
-fn certified(line: Line, seed: u8, old: bool, accept: bool) -> Pair {
-    use crate::tls::testing;
-    let server = ServerConfig {
-        tls: Some(Arc::new(testing::server())),
-        auth_timeout: Duration::from_secs(600),
-        ..server(&[AuthMethod::EapTls])
-    };
-    let client = ClientConfig {
-        tls: Some(Arc::new(testing::client(old))),
-        ..client(&[AuthMethod::EapTls])
-    };
-    let mut pair = Pair::new(server, client, line, seed);
-    pair.certificates = accept;
-    pair.seconds(if seed == 0 { 5 } else { 300 });
-    pair
-}
-
-#[test]
-fn certificates_let_both_versions_in_over_any_line() {
-    for old in [false, true] {
-        for seed in 0..20 {
-            let line = Line {
-                loss_percent: if seed == 0 { 0 } else { 15 },
-                duplicate_percent: 10,
-                jitter: Duration::from_millis(50),
-            };
-            let pair = certified(line, seed, old, true);
-            assert!(pair.both_open(), "{seed}: {:?}", pair.down());
-            let [attempt] = attempts(&pair.server_events)[..] else {
-                panic!("one attempt");
-            };
-            assert_eq!(attempt.method(), AuthMethod::EapTls);
-            assert_eq!(attempt.user(), "Alice");
-            let stats = (
-                pair.server.stats().tls_failed,
-                pair.client.stats().tls_failed,
-            );
-            assert_eq!(stats, (0, 0));
-        }
-    }
-}
-
-#[test]
-fn a_certificate_of_somebody_else_is_refused_by_the_owner() {
-    let pair = certified(Line::default(), 0, false, false);
-    let reason = AuthFailure::Rejected(RejectReason::BadCredentials);
-    assert_eq!(pair.down().0, Some(DownReason::AuthFailed(reason)));
-    assert!(matches!(
-        pair.down().1,
-        Some(DownReason::AuthFailed(AuthFailure::RejectedByPeer { .. }))
-    ));
-}
-
-#[test]
-fn what_tls_refuses_is_said_in_words() {
-    use crate::tls::testing::{self, Authority};
-    let stranger = Authority::new("a stranger");
-    for old in [false, true] {
-        let server = ServerConfig {
-            tls: Some(Arc::new(testing::server())),
-            ..server(&[AuthMethod::EapTls, AuthMethod::EapMsChapV2])
-        };
-        let tls = testing::client_of(&stranger, testing::VALID, "vpn.example", old);
-        let client = ClientConfig {
-            tls: Some(Arc::new(tls)),
-            ..client(&[AuthMethod::EapTls])
-        };
-        let mut pair = Pair::good(server, client);
-        pair.seconds(10);
-        let (server, client) = pair.down();
-        assert_eq!(
-            server.unwrap().to_string(),
-            "authentication failed: TLS: no authority here has issued the peer's certificate"
-        );
-        let client = client.unwrap().to_string();
-        assert!(client.contains("TLS: the peer says: "), "{client}");
-        assert_eq!(pair.server.stats().tls_failed, 1);
-        assert!(attempts(&pair.server_events).is_empty());
-    }
-}
-
-/// Without certificates it is as if the method were not known, at either end.
-#[test]
-fn no_certificates_no_eap_tls() {
-    let both = [AuthMethod::EapTls, AuthMethod::EapMsChapV2];
-    let mut pair = Pair::good(server(&both), client(&both));
-    pair.seconds(5);
-    assert!(pair.both_open());
-    assert_eq!(pair.client.auth_protocol(), Some(AuthProtocol::Eap));
-    let attempt = attempts(&pair.server_events)[0].method();
-    assert_eq!(attempt, AuthMethod::EapMsChapV2);
-    // A client that is asked all the same names what it has.
-    let tls = ServerConfig {
-        tls: Some(Arc::new(crate::tls::testing::server())),
-        ..server(&both)
-    };
-    let mut pair = Pair::good(tls, client(&both));
-    pair.seconds(5);
-    assert!(pair.both_open());
-}
-
-/// Lengths that lie, before anybody is known (CVE-2018-11574), and fragments out of order.
-#[test]
-fn eap_tls_before_authentication_costs_nothing() {
-    let frames: [&[u8]; 5] = [
-        &[0x80, 0xff, 0xff, 0xff, 0xff, 22],
-        &[0xc0, 0xff, 0xff, 0xff, 0xff, 22],
-        &[0x80, 0, 0, 0, 9, 22, 3, 1],
-        &[0x40],
-        &[0],
-    ];
-    for data in frames {
-        let mut script = Script::new(ServerConfig {
-            tls: Some(Arc::new(crate::tls::testing::server())),
-            ..server(&[AuthMethod::EapTls])
-        });
-        script.feed("ff03c021 01 01 0004").0.unwrap();
-        script.acknowledge(LCP);
-        identify(&mut script);
-        let start = script.find(EAP, 1);
-        assert_eq!(start[8..], [13, 0x20]);
-        // No flags at all are malformed, and a start is not the peer's to say.
-        let (result, _) = script.feed_bytes(&response(&script, 13, &[]));
-        assert_eq!(result, Err(Error::Malformed("EAP-TLS flags")));
-        let (result, _) = script.feed_bytes(&response(&script, 13, &[0x20]));
-        assert!(matches!(result, Err(Error::Unmatched { .. })));
-        script.feed_bytes(&response(&script, 13, data)).0.unwrap();
-        assert_eq!(script.link.stats().tls_failed, 1, "{data:?}");
-        script.find(EAP, 4);
-        assert!(matches!(
-            script
-                .events
-                .iter()
-                .rfind(|event| matches!(event, Event::AuthFailed { .. })),
-            Some(Event::AuthFailed {
-                reason: AuthFailure::Tls(_),
-                ..
-            })
-        ));
-    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod acscp;
 mod auth;
 mod eap;
+mod eap_tls;
 mod families;
 mod hostile;
 mod lcp;
