@@ -178,14 +178,9 @@ impl Netlink {
                 .attributes
                 .push(AddressAttribute::Flags(AddressFlags::Nodad));
         }
-        match request.execute().await {
-            Err(error) if error::errno(&error) == Some(libc::EEXIST) => Ok(()),
-            Err(error) => Err(NetlinkError::new(
-                format!("adding the address {address} to interface {index}"),
-                error,
-            )),
-            Ok(()) => Ok(()),
-        }
+        error::added(request.execute().await, || {
+            format!("adding the address {address} to interface {index}")
+        })
     }
 
     /// Takes an address away again; the routes that are from it go with it. Its absence is no error.

@@ -1,6 +1,6 @@
-//! Points in time as text, in UTC (RFC 3339).
+//! Points in time: as text, in UTC (RFC 3339), and to wait for.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// "2026-11-21T02:46:45Z".
 pub(crate) fn rfc3339(time: SystemTime) -> String {
@@ -37,6 +37,14 @@ pub(crate) fn end_of(until: &toml::value::Datetime) -> Option<SystemTime> {
         (Some(_), None) => return None,
     };
     UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// Waits until then; for ever without a time.
+pub(crate) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Time since the Unix epoch; zero before it.

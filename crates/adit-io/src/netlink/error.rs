@@ -22,6 +22,19 @@ impl NetlinkError {
     }
 }
 
+/// What became of adding something that may be there already.
+pub(super) fn added(
+    answer: Result<(), rtnetlink::Error>,
+    action: impl FnOnce() -> String,
+) -> Result<(), NetlinkError> {
+    match answer {
+        Err(error) if errno(&error) != Some(libc::EEXIST) => {
+            Err(NetlinkError::new(action(), error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The number of a kernel's error.
 pub(super) fn errno(error: &rtnetlink::Error) -> Option<i32> {
     match error {

@@ -8,7 +8,7 @@ use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::RouteAttribute;
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
-use super::error::errno;
+use super::error::{added, errno};
 use super::route::{Route, RouteKind, message};
 use super::{Family, Netlink, NetlinkError};
 
@@ -35,14 +35,9 @@ impl Netlink {
     pub async fn add_rule(&self, rule: &Rule) -> Result<(), NetlinkError> {
         let mut request = self.handle.rule().add();
         *request.message_mut() = rule_message(rule);
-        match request.execute().await {
-            Err(error) if errno(&error) == Some(libc::EEXIST) => Ok(()),
-            Err(error) => Err(NetlinkError::new(
-                format!("adding the routing rule {}", rule.priority),
-                error,
-            )),
-            Ok(()) => Ok(()),
-        }
+        added(request.execute().await, || {
+            format!("adding the routing rule {}", rule.priority)
+        })
     }
 
     /// Takes it back. Its absence is no error.
@@ -74,14 +69,9 @@ impl Netlink {
             from_advertisement: false,
         });
         message.attributes.push(RouteAttribute::Table(table));
-        match self.handle.route().add(message).execute().await {
-            Err(error) if errno(&error) == Some(libc::EEXIST) => Ok(()),
-            Err(error) => Err(NetlinkError::new(
-                format!("adding the route {destination} to interface {index} in table {table}"),
-                error,
-            )),
-            Ok(()) => Ok(()),
-        }
+        added(self.handle.route().add(message).execute().await, || {
+            format!("adding the route {destination} to interface {index} in table {table}")
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::Stop;
 use super::host::Tunnel;
+use crate::time::until;
 
 /// Packets read from TUN before what they became is sent.
 const TUN_BATCH: usize = 64;
@@ -398,11 +399,4 @@ fn local_address(server: IpAddr) -> io::Result<IpAddr> {
     let socket = std::net::UdpSocket::bind(SocketAddr::new(any, 0))?;
     socket.connect(SocketAddr::new(server, 500))?;
     socket.local_addr().map(|local| local.ip())
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
 }

@@ -2,8 +2,6 @@
 //! is removed at the end.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,7 +15,8 @@ use super::network::SERVER;
 use crate::Failure;
 use crate::admin::dto::Session;
 use crate::admin::{Request, Response, client};
-use crate::users::random_text;
+use crate::config::Secret;
+use crate::users::{self, Change, Edit, random_text};
 
 const USER: &str = "demo";
 
@@ -54,12 +53,9 @@ impl Folder {
         folder.write("psk", &random_text(32).map_err(Failure::failed)?)?;
         let password = random_text(20).map_err(Failure::failed)?;
         folder.write("password", &password)?;
-        let hash = adit_crypto::ppp::NtHash::of_password(&password);
-        let hash: String = hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
-        folder.write(
-            "users.toml",
-            &format!("[users.{USER}]\nnt-hash = \"{hash}\"\n"),
-        )?;
+        let add = Change::Add(&Secret::new(password.as_str()));
+        users::apply(&folder.path("users.toml"), USER, &Edit::only(&add))
+            .map_err(Failure::failed)?;
         Ok(folder)
     }
 
@@ -68,12 +64,7 @@ impl Folder {
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
-        let file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.path(name));
-        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        let written = users::write_private(&self.path(name), self.0.path(), text.as_bytes());
         written.map_err(Failure::failed)
     }
 }

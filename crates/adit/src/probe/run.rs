@@ -10,6 +10,7 @@ use tokio::net::UdpSocket;
 use super::options::Options;
 use super::report::Report;
 use crate::Failure;
+use crate::time::until;
 
 /// Larger than any UDP payload.
 const DATAGRAM: usize = 65_536;
@@ -130,13 +131,6 @@ fn take(probe: &mut Probe, door: Door, received: io::Result<usize>, buffer: &mut
         }
         // Other errors of a socket are about one datagram, and time tells what comes of them.
         Err(_) => {}
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 
