@@ -125,16 +125,16 @@ class SynWatch:
         lab.check({m - 20 for m in clamp[4]} == clamp[6] != set(), "the clamp of IPv6 is 20 bytes lower than that of IPv4", clamp)
 
 
-def check_transfer(lab, client, address, reverse):
-    """Moves VOLUME bytes by TCP; result: Mbit/s."""
+def check_transfer(lab, client, address, reverse, volume=VOLUME):
+    """Moves `volume` bytes by TCP."""
     way = "down" if reverse else "up"
-    done = client.guest.run(f"iperf3 --connect-timeout 5000 -c {address} -n {VOLUME} {'-R' * reverse} -J", seconds=240, check=False)
+    done = client.guest.run(f"iperf3 --connect-timeout 5000 -c {address} -n {volume} {'-R' * reverse} -J", seconds=240, check=False)
     try:
         end = json.loads(done.out)["end"]
         moved, rate = end["sum_received"]["bytes"], end["sum_received"]["bits_per_second"] / 1e6
     except (ValueError, KeyError):
         return lab.check(False, f"iperf3 {way} with {address}", done.out[-600:])
-    return lab.check(done.status == 0 and moved > VOLUME * 0.98, f"iperf3 {way} with {address}: 50 MB at {rate:.0f} Mbit/s", moved)
+    return lab.check(done.status == 0 and moved > volume * 0.98, f"iperf3 {way} with {address}: {volume // MIB} MB at {rate:.0f} Mbit/s", moved)
 
 
 def check_transfers(lab, adit, client):

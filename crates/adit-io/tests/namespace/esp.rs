@@ -1,6 +1,6 @@
 //! ESP without UDP through raw sockets.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use adit_io::udp::{Datagram, RecvBatch, UdpSocket};
@@ -31,6 +31,30 @@ async fn receive(socket: &UdpSocket, count: usize) -> Vec<(IpAddr, IpAddr, Vec<u
     seen
 }
 
+/// Waits until the kernel delivers what is for these addresses. It adds the routes for that on a thread
+/// of its own, some time after the addresses.
+async fn until_local(addresses: [&str; 2]) {
+    let wanted = addresses.map(|address| {
+        let address: Ipv6Addr = address.parse().unwrap();
+        format!("{:032x} 80 ", u128::from(address))
+    });
+    let are_local = |routes: String| {
+        let of = |wanted: &String| {
+            let mut found = routes.lines().filter(|route| route.starts_with(wanted));
+            // The ninth column holds the flags, the first bit of which is RTF_LOCAL.
+            found.any(|route| route.split_whitespace().nth(8) >= Some("80000000"))
+        };
+        wanted.iter().all(of)
+    };
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while !are_local(std::fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .expect("local routes");
+}
+
 #[test]
 fn esp_comes_and_goes_between_chosen_addresses() {
     in_namespace(
@@ -42,7 +66,7 @@ fn esp_comes_and_goes_between_chosen_addresses() {
                     .await
                     .unwrap();
             }
-            // Duplicate address detection does not run on loopback: both can be used at once.
+            until_local(["2001:db8::1", "2001:db8::9"]).await;
             for (any, a, b) in [
                 ("0.0.0.0", "127.0.0.2", "127.0.0.9"),
                 ("::", "2001:db8::1", "2001:db8::9"),
