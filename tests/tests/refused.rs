@@ -1,5 +1,6 @@
 //! What goes wrong gets its protocol's proper answer and leaves nothing behind.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use adit_client::DownReason;
@@ -7,7 +8,7 @@ use adit_crypto::{BlockCipher, Group, Hash};
 use adit_ike::Phase1Proposal;
 use adit_ppp::Secret;
 use adit_server::Gauges;
-use adit_tests::{ClientId, Datagram, World, setup};
+use adit_tests::{ClientId, Datagram, World, setup, udp_packet};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -187,5 +188,96 @@ fn clients_cannot_forge_sources_nor_reach_each_other() {
     assert_eq!(after.ip_spoofed - before.ip_spoofed, 2);
     assert_eq!(after.ip_between_clients - before.ip_between_clients, 2);
     assert_eq!(after.ip_in, before.ip_in);
-    assert_eq!((world.state(a).echoes4, world.state(a).echoes6), echoes);
+    // The two to the neighbour were answered; nothing reached it.
+    let heard = (world.state(a).echoes4, world.state(a).echoes6);
+    assert_eq!(heard, (echoes.0 + 1, echoes.1 + 1));
+}
+
+/// Two clients that are up, and their addresses of both families.
+fn neighbours(seed: u64) -> (World, [(ClientId, [IpAddr; 2]); 2]) {
+    let mut world = World::new(setup::world(seed, 2));
+    let dial = |world: &mut World, index: usize| {
+        let client = setup::client(&format!("user{index}"));
+        world.dial(client, setup::address(index), None, false)
+    };
+    let ids = [dial(&mut world, 0), dial(&mut world, 1)];
+    assert!(world.run_until_echoes(&ids, MINUTE));
+    world.run_for(Duration::from_secs(2));
+    let ends = ids.map(|id| {
+        let state = world.state(id);
+        let addresses = [state.ipv4.unwrap().into(), state.ipv6.unwrap().into()];
+        (id, addresses)
+    });
+    (world, ends)
+}
+
+/// Packets that a client has got, of both families.
+fn heard(world: &World, id: ClientId) -> u32 {
+    world.state(id).echoes4 + world.state(id).echoes6
+}
+
+#[test]
+fn a_client_hears_at_once_that_addresses_of_clients_are_prohibited() {
+    let (mut world, [(a, from), (b, neighbour)]) = neighbours(24);
+    let before = (heard(&world, b), world.server.stats().ip_in);
+    let nobody: [IpAddr; 2] = [
+        "10.77.200.7".parse().unwrap(),
+        "2001:db8:77:777::7".parse().unwrap(),
+    ];
+    // Whether somebody has the address makes no difference.
+    for (count, to) in [(2, neighbour), (4, nobody)] {
+        for (family, (header_len, answer)) in [(20, [3, 13]), (40, [1, 1])].into_iter().enumerate()
+        {
+            let packet = udp_packet(from[family], to[family], b"neighbour");
+            let had = heard(&world, a);
+            world.send_ip(a, &packet);
+            world.run_for(Duration::from_secs(1));
+            assert_eq!(heard(&world, a), had + 1, "{}", to[family]);
+            let error = &world.state(a).last_packet;
+            assert_eq!(error[header_len..header_len + 2], answer);
+            assert_eq!(error[header_len + 8..], packet);
+        }
+        assert_eq!(world.server.stats().ip_between_clients, count);
+    }
+    // An error about a broadcast could multiply.
+    let had = heard(&world, a);
+    let all = "10.77.255.255".parse().unwrap();
+    world.send_ip(a, &udp_packet(from[0], all, b"neighbour"));
+    world.run_for(Duration::from_secs(1));
+    assert_eq!(heard(&world, a), had);
+    assert_eq!(world.server.stats().ip_between_clients, 5);
+    assert_eq!((heard(&world, b), world.server.stats().ip_in), before);
+}
+
+#[test]
+fn what_comes_from_behind_with_a_clients_address_reaches_no_other_client() {
+    let (mut world, [(a, own), (b, neighbour)]) = neighbours(25);
+    let nobody: [IpAddr; 2] = [
+        "10.77.200.7".parse().unwrap(),
+        "2001:db8:77:777::7".parse().unwrap(),
+    ];
+    let servers: [IpAddr; 2] = [
+        "10.77.0.1".parse().unwrap(),
+        "2001:db8:77::1".parse().unwrap(),
+    ];
+    let hosts = [adit_tests::HOST_V4.into(), adit_tests::HOST_V6.into()];
+    for family in 0..2 {
+        let before = (heard(&world, a), heard(&world, b), world.server.stats());
+        for source in [neighbour, nobody] {
+            world.to_tun(&udp_packet(source[family], own[family], b"forged"));
+            // Not even the answer that nobody has the address, which would go to the client.
+            world.to_tun(&udp_packet(own[family], nobody[family], b"forged"));
+        }
+        world.run_for(Duration::from_secs(1));
+        let stats = world.server.stats();
+        assert_eq!(stats.ip_between_clients - before.2.ip_between_clients, 4);
+        assert_eq!(stats.no_route, before.2.no_route);
+        assert_eq!((heard(&world, a), heard(&world, b)), (before.0, before.1));
+        // The server, the world and the client itself are no other client.
+        for source in [servers, hosts, own] {
+            world.to_tun(&udp_packet(source[family], own[family], b"welcome"));
+        }
+        world.run_for(Duration::from_secs(1));
+        assert_eq!(heard(&world, a), before.0 + 3);
+    }
 }

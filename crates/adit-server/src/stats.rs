@@ -110,7 +110,8 @@ counters! {
     ip_malformed,
     /// IP packets from an address that is not the session's own.
     ip_spoofed,
-    /// IP packets from one client to another.
+    /// IP packets from one client to another or to an address of theirs that nobody has, wherever
+    /// they came from.
     ip_between_clients,
     /// IPv6 packets from clients that were refused because IPv6 is blocked.
     ipv6_blocked,

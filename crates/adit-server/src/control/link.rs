@@ -105,20 +105,17 @@ impl Server {
         (told != Acscp::default()).then_some(told)
     }
 
-    /// Tells a client that what it sent goes nowhere (RFC 4443 3.1): by policy, so that it turns
-    /// to the other family at once instead of waiting.
+    /// Tells a client that what it sent goes nowhere (RFC 1812 5.2.7.1, RFC 4443 3.1): by policy,
+    /// so that it gives up or turns to the other family at once instead of waiting.
     pub(super) fn refuse_packet(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
+        let from4 = self.pools.server_ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
         let from6 = self.pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED);
-        let error = icmp::unreachable_because(
-            packet,
-            Unreachable::Prohibited,
-            Ipv4Addr::UNSPECIFIED,
-            from6,
-        );
+        let error = icmp::unreachable_because(packet, Unreachable::Prohibited, from4, from6);
         if let Some(error) = error
+            && let Ok(header) = IpHeader::parse(&error)
             && self.icmp_budget.spend(now)
         {
-            self.send_own(key, Family::V6, &error, now);
+            self.send_own(key, header.family(), &error, now);
         }
     }
 

@@ -163,10 +163,11 @@ impl Server {
         let pools = Pools::new(config.ipv4.as_ref(), config.ipv6.as_ref(), &config.limits)?;
         let own4 = pools.server_ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
         let own6 = pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let clients = pools.clients(config.ipv4.as_ref(), config.ipv6.as_ref());
         let blocked = config.ipv6.as_ref().is_some_and(|ipv6| ipv6.blocked);
         Ok(Self {
             rng: Rng::from_seed(seed),
-            plane: Plane::new(own4, own6, blocked),
+            plane: Plane::new(own4, own6, clients, blocked),
             timers: Timers::new(),
             ikes: Slab::new(),
             ike_serial: 0,

@@ -11,6 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::memory::{Change, Memory};
 use crate::config::{Ipv4Config, Ipv6Config, Limits};
 use crate::grant::{Device, Lease};
+use crate::plane::Clients;
 
 /// The pools; a family that is not served has none.
 pub(super) struct Pools {
@@ -108,6 +109,22 @@ impl Pools {
 
     pub(super) fn server_ipv6(&self) -> Option<Ipv6Addr> {
         self.ipv6.as_ref().map(|(_, pool)| pool.server_address())
+    }
+
+    /// Which addresses only clients can have.
+    pub(super) fn clients(&self, ipv4: Option<&Ipv4Config>, ipv6: Option<&Ipv6Config>) -> Clients {
+        let prefix = self.ipv6.as_ref().map(|(prefix, _)| *prefix);
+        let delegated = self.delegated.as_ref().map(PrefixPool::net);
+        let server_prefix = self.ipv6.as_ref().map(|(_, pool)| pool.server_prefix());
+        let resolvers4 = ipv4.map(|ipv4| ipv4.dns.clone()).unwrap_or_default();
+        let resolvers6 = ipv6.map(|ipv6| ipv6.dns.clone()).unwrap_or_default();
+        Clients {
+            pool: self.ipv4.as_ref().map(|(pool, _)| *pool),
+            prefixes: prefix.into_iter().chain(delegated).collect(),
+            server_prefix,
+            hosts4: resolvers4.into_iter().chain(self.server_ipv4()).collect(),
+            hosts6: resolvers6.into_iter().chain(self.server_ipv6()).collect(),
+        }
     }
 
     /// Takes what is served for a device, if the client tells which it is: what is fixed, else what

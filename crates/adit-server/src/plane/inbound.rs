@@ -258,7 +258,10 @@ impl Plane {
         if is_for_link(&header, bytes, self.own4) {
             return Some(Inbound::Link(key, range.start..range.start + header.end));
         }
-        let to_client = self.route(header.destination).is_some_and(|to| to != key);
+        let to_client = match self.route(header.destination) {
+            Some(to) => to != key,
+            None => self.clients.contains(header.destination),
+        };
         let record = self.sessions.get_mut(key.0)?;
         if !record.addresses.owns(header.source) {
             self.stats.ip_spoofed += 1;
@@ -268,10 +271,13 @@ impl Plane {
             self.stats.ipv6_blocked += 1;
             return Some(Inbound::Refused(key, range.start..range.start + header.end));
         }
-        // Clients do not reach each other unless a policy says so.
+        // Clients do not reach each other. Whether anybody has the address is not told.
         if to_client {
             self.stats.ip_between_clients += 1;
-            return None;
+            if self.clients.is_broadcast(header.destination) {
+                return None;
+            }
+            return Some(Inbound::Refused(key, range.start..range.start + header.end));
         }
         match guard::clamp(bytes, &header, record.mss_v4, record.mss_v6) {
             Ok(clamped) => self.stats.mss_clamped += u64::from(clamped),

@@ -6,6 +6,7 @@
 //!
 //! No allocation and no copy per packet, and no log line.
 
+mod clients;
 mod inbound;
 mod outbound;
 
@@ -25,6 +26,7 @@ use slab::Slab;
 
 use crate::stats::Stats;
 
+pub(crate) use clients::Clients;
 pub(crate) use inbound::Inbound;
 pub use outbound::{HEADROOM, TAILROOM};
 pub(crate) use outbound::{Outbound, Seal};
@@ -113,13 +115,19 @@ pub(crate) struct Plane {
     /// Source addresses of the ICMP errors that the server makes.
     own4: Ipv4Addr,
     own6: Ipv6Addr,
+    clients: Clients,
     /// Whether IPv6 packets of clients are refused.
     ipv6_blocked: bool,
     pub(crate) stats: Stats,
 }
 
 impl Plane {
-    pub(crate) fn new(own4: Ipv4Addr, own6: Ipv6Addr, ipv6_blocked: bool) -> Self {
+    pub(crate) fn new(
+        own4: Ipv4Addr,
+        own6: Ipv6Addr,
+        clients: Clients,
+        ipv6_blocked: bool,
+    ) -> Self {
         Self {
             inbound: HashMap::new(),
             groups: Slab::new(),
@@ -130,6 +138,7 @@ impl Plane {
             worn: Vec::new(),
             own4,
             own6,
+            clients,
             ipv6_blocked,
             stats: Stats::default(),
         }

@@ -1,6 +1,7 @@
 //! From an IP packet to the wire: session, MSS, size, then one header after the other, sealed in
 //! place.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use adit_esp::{Expiry, SealBatch};
@@ -55,7 +56,12 @@ impl Plane {
                 return Outbound::Dropped;
             }
         };
-        let Some(key) = self.route(header.destination) else {
+        let to = self.route(header.destination);
+        if self.is_of_another(header.source, to) {
+            self.stats.ip_between_clients += 1;
+            return Outbound::Dropped;
+        }
+        let Some(key) = to else {
             self.stats.no_route += 1;
             return Outbound::Refused(icmp::unreachable(packet.as_slice(), self.own4, self.own6));
         };
@@ -94,6 +100,15 @@ impl Plane {
                 Outbound::Sealed(path)
             }
             None => Outbound::Dropped,
+        }
+    }
+
+    /// Whether a packet with this source is a client's, and is not to go back to that client. The
+    /// host may have turned it around, or somebody behind the host may have made it up.
+    fn is_of_another(&self, source: IpAddr, to: Option<SessionKey>) -> bool {
+        match self.route(source) {
+            Some(from) => to != Some(from),
+            None => self.clients.contains(source),
         }
     }
 

@@ -35,7 +35,12 @@ impl Peer {
         #[expect(clippy::disallowed_methods, reason = "a test starts its own clock")]
         let now = Instant::now();
         let mut rng = Rng::from_seed([1; 32]);
-        let mut plane = Plane::new([10, 0, 0, 1].into(), [0; 16].into(), false);
+        let mut plane = Plane::new(
+            [10, 0, 0, 1].into(),
+            [0; 16].into(),
+            Clients::default(),
+            false,
+        );
         let group = plane.add_group(path());
         let lifetime = Lifetime::default();
         let inbound = InboundSa::new(SPI, suite(), &keymat(), lifetime, now, &mut rng).unwrap();
