@@ -4,10 +4,12 @@
 //! L2TP tunnel as LAC with one session, PPP as the side that authenticates itself, and a host on
 //! the IPv6 link. It does no I/O, reads no clock and draws no randomness but from its seed.
 
+pub mod bench;
 mod call;
 mod client;
 mod config;
 mod event;
+mod packet;
 mod plain;
 pub mod probe;
 pub mod profile;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv6Net;
 
-use crate::{connect, demo, probe};
+use crate::{bench, connect, demo, probe};
 
 /// Where the configuration is unless `--config` says otherwise.
 pub(crate) const DEFAULT_CONFIG: &str = "/etc/adit/adit.toml";
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Demo(demo::Options),
     /// Connect this host to a server, both families, on a TUN interface of its own
     Connect(connect::Options),
+    /// Load any L2TP/IPsec server with many sessions, and measure set-ups, loss, latency and rate
+    Bench(bench::Options),
     /// Show what the running server is and what it counted
     Status {
         /// Which server to ask.

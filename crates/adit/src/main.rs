@@ -2,11 +2,13 @@
 //! command line is wrong, 3 the configuration is wrong.
 
 mod admin;
+mod bench;
 mod check;
 mod cli;
 mod config;
 mod connect;
 mod demo;
+mod dial;
 mod leases;
 mod log;
 mod probe;
@@ -95,6 +97,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Check { config, json } => check::run(&config.config, json),
         Command::Demo(options) => demo::run(options),
         Command::Connect(options) => connect::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::User { command } => users::command::run(command),
         Command::Status { server, json } => admin::client::status(&server, json),

@@ -1,15 +1,17 @@
 //! ICMP echo (RFC 792, RFC 4443 section 4): a question to the server's inner address, and its
 //! answer.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use adit_wire::ip::{IpHeader, protocol};
 use adit_wire::{Writer, checksum};
 
-const REQUEST_V4: u8 = 8;
-const REPLY_V4: u8 = 0;
-const REQUEST_V6: u8 = 128;
-const REPLY_V6: u8 = 129;
+use crate::packet;
+
+pub(crate) const REQUEST_V4: u8 = 8;
+pub(crate) const REPLY_V4: u8 = 0;
+pub(crate) const REQUEST_V6: u8 = 128;
+pub(crate) const REPLY_V6: u8 = 129;
 
 /// Where a question goes, and how its answer is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +31,19 @@ impl Echo {
         let mut message = Writer::new();
         message.u8(kind).u8(0).u16(0).u16(self.identifier);
         message.u16(sequence).bytes(b"adit probe");
-        match (self.from, self.to) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => v4(from, to, message),
-            (IpAddr::V6(from), IpAddr::V6(to)) => v6(from, to, message),
-            _ => Vec::new(),
-        }
+        let (protocol, pseudo) = match self.to {
+            IpAddr::V4(_) => (protocol::ICMP, checksum::Sum::new()),
+            IpAddr::V6(_) => {
+                // cast: a few dozen bytes
+                let length = message.len() as u32;
+                let sum = checksum::Sum::new();
+                let sum = sum.pseudo_header(self.from, self.to, protocol::ICMPV6, length);
+                (protocol::ICMPV6, sum)
+            }
+        };
+        let sum = pseudo.bytes(message.as_slice()).finish();
+        message.patch(2, &sum.to_be_bytes());
+        packet::ip(self.from, self.to, protocol, message.as_slice()).unwrap_or_default()
     }
 
     /// The number of the question that `packet` answers, if it answers one.
@@ -56,53 +66,6 @@ impl Echo {
             _ => None,
         }
     }
-}
-
-fn v4(from: Ipv4Addr, to: Ipv4Addr, mut message: Writer) -> Vec<u8> {
-    let sum = checksum::internet(message.as_slice());
-    message.patch(2, &sum.to_be_bytes());
-    let mut packet = Writer::new();
-    packet
-        .u8(0x45)
-        .u8(0)
-        // cast: a few dozen bytes
-        .u16(20 + message.len() as u16)
-        .u16(0)
-        .u16(0x4000)
-        .u8(64)
-        .u8(protocol::ICMP)
-        .u16(0)
-        .bytes(&from.octets())
-        .bytes(&to.octets());
-    let sum = checksum::internet(packet.as_slice());
-    packet.patch(10, &sum.to_be_bytes());
-    packet.bytes(message.as_slice());
-    packet.into_vec()
-}
-
-fn v6(from: Ipv6Addr, to: Ipv6Addr, mut message: Writer) -> Vec<u8> {
-    let sum = checksum::Sum::new()
-        // cast: a few dozen bytes
-        .pseudo_header(
-            from.into(),
-            to.into(),
-            protocol::ICMPV6,
-            message.len() as u32,
-        )
-        .bytes(message.as_slice())
-        .finish();
-    message.patch(2, &sum.to_be_bytes());
-    let mut packet = Writer::new();
-    packet
-        .u32(0x6000_0000)
-        // cast: likewise
-        .u16(message.len() as u16)
-        .u8(protocol::ICMPV6)
-        .u8(64)
-        .bytes(&from.octets())
-        .bytes(&to.octets())
-        .bytes(message.as_slice());
-    packet.into_vec()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod ask;
 mod choice;
 mod connection;
 mod dial;
-mod echo;
+pub(crate) mod echo;
 mod names;
 mod network;
 mod offer;

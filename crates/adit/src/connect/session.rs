@@ -5,17 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use adit_client::{Client, Config, DownReason, Event, HEADROOM, JobDone, TAILROOM};
-use adit_crypto::EspSuite;
-use adit_ike::{Credentials, Dpd, IdValue, Phase1Proposal};
+use adit_client::{Client, DownReason, Event, HEADROOM, JobDone, TAILROOM};
+use adit_ike::Dpd;
 use adit_io::udp::{Datagram, RecvBatch, UdpSocket};
 use adit_link::icmp::{self, Unreachable};
-use adit_ppp::{AuthMethod, ClientConfig, Secret};
 use adit_wire::{Channel, PacketBuf, Path};
 use tokio::task::JoinSet;
 
 use super::Stop;
 use super::host::Tunnel;
+use crate::dial::{Identity, local_address};
 use crate::time::until;
 
 /// Packets read from TUN before what they became is sent.
@@ -38,18 +37,6 @@ const DPD: Dpd = Dpd {
     retry: Duration::from_secs(3),
     tries: 5,
 };
-
-/// Who connects.
-pub(super) struct Identity {
-    pub(super) credentials: Arc<Credentials>,
-    /// What the server's certificate has to certify.
-    pub(super) server: Option<IdValue>,
-    pub(super) user: String,
-    pub(super) password: Secret,
-    /// What is offered; all that adit has, where it is empty.
-    pub(super) phase1: Vec<Phase1Proposal>,
-    pub(super) esp: Vec<EspSuite>,
-}
 
 /// How a connection ended.
 pub(super) enum Outcome {
@@ -120,21 +107,8 @@ impl Session {
         let local = local_address(server).map_err(|error| error.to_string())?;
         let bind = || UdpSocket::bind(SocketAddr::new(local, 0)).map_err(|error| error.to_string());
         let (ike, nat_t) = (bind()?, bind()?);
-        let mut ppp = ClientConfig::new(&identity.user, identity.password.clone());
-        ppp.allowed = vec![AuthMethod::MsChapV2];
-        let credentials = Arc::clone(&identity.credentials);
-        let mut config = Config::new(credentials, ppp, nat_t.local_addr());
-        config.server_identity.clone_from(&identity.server);
-        let policy = Arc::make_mut(&mut config.ike);
-        // Behind most firewalls only UDP passes.
-        policy.force_encapsulation = true;
-        policy.dpd = Some(DPD);
-        if !identity.phase1.is_empty() {
-            policy.phase1.clone_from(&identity.phase1);
-        }
-        if !identity.esp.is_empty() {
-            policy.esp.clone_from(&identity.esp);
-        }
+        let mut config = identity.config(nat_t.local_addr());
+        Arc::make_mut(&mut config.ike).dpd = Some(DPD);
         let path = Path {
             channel: Channel::Ike,
             local: ike.local_addr(),
@@ -388,15 +362,4 @@ impl Session {
             .extend(sealed.into_iter().map(|(_, packet)| packet));
         Ok(())
     }
-}
-
-/// The address that packets to `server` leave from.
-fn local_address(server: IpAddr) -> io::Result<IpAddr> {
-    let any: IpAddr = match server {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = std::net::UdpSocket::bind(SocketAddr::new(any, 0))?;
-    socket.connect(SocketAddr::new(server, 500))?;
-    socket.local_addr().map(|local| local.ip())
 }

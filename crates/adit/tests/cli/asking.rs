@@ -89,3 +89,34 @@ fn a_probe_needs_what_it_is_told_to_use() {
         output.stdout
     );
 }
+
+#[test]
+fn a_bench_of_nobody_fails_and_says_at_which_step() {
+    let lab = Lab::new();
+    lab.write("password", "correct horse\n");
+    let known = ["--user", "u%d", "--password-file", "password"];
+    let more = [
+        "--psk-file",
+        "psk",
+        "--sessions",
+        "3",
+        "--timeout",
+        "1s",
+        "--json",
+    ];
+    let args = [&["bench", NOBODY][..], &known, &more].concat();
+    let output = lab.run(&args);
+    assert_eq!(output.status, 1, "{}", output.stderr);
+    assert!(output.stderr.contains("3 of 3 sessions did not come up"));
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["setups"]["up"], 0);
+    let failures = told["setups"]["failures"].as_object().unwrap();
+    let failed: u64 = failures.values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(failed, 3, "{failures:?}");
+    assert!(
+        failures.keys().all(|why| why.starts_with("phase-1: ")),
+        "{failures:?}"
+    );
+    let output = lab.run(&["bench", NOBODY, "--sessions", "0"]);
+    assert_eq!(output.status, 2, "{}", output.stderr);
+}
