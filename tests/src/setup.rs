@@ -54,6 +54,7 @@ pub fn server() -> adit_server::Config {
             routes: Vec::new(),
             preference: Preference::High,
             delegate: None,
+            shared: None,
             blocked: false,
         }),
         path_mtu: 1500,

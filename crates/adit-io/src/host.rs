@@ -68,12 +68,18 @@ pub struct Forwarding {
     /// The interface whose router advertisements gave this host its IPv6 default route; None
     /// when that route is static. See [`DefaultRoute`](crate::netlink::DefaultRoute).
     pub ra_uplink: Option<String>,
+    /// The interface where the kernel answers neighbour solicitations for others
+    /// ([`Netlink::add_proxy`](crate::netlink::Netlink::add_proxy)).
+    pub nd_proxy: Option<String>,
 }
 
 const WHY_IPV4: &str = "IPv4 packets of clients go no further than this host";
 const WHY_IPV6: &str = "IPv6 packets of clients go no further than this host";
 const WHY_ACCEPT_RA: &str = "a host that forwards IPv6 ignores router advertisements unless this \
                              is 2, and so loses its own IPv6 default route";
+const WHY_PROXY: &str = "nobody on the link of that interface finds the clients";
+const WHY_DELAY: &str =
+    "the first packet to each client waits up to this many hundredths of a second";
 const WHY_DISABLED: &str = "IPv6 is switched off, so clients get no IPv6";
 const WHY_ABSENT: &str = "the kernel was started without IPv6, so clients get no IPv6";
 
@@ -120,6 +126,13 @@ impl Forwarding {
                 switches.push((key, "2", WHY_ACCEPT_RA));
             }
             switches.push(("net.ipv6.conf.all.forwarding".to_owned(), "1", WHY_IPV6));
+            if let Some(uplink) = &self.nd_proxy {
+                let uplink = uplink.replace('.', "/");
+                let key = format!("net.ipv6.conf.{uplink}.proxy_ndp");
+                switches.push((key, "1", WHY_PROXY));
+                let key = format!("net.ipv6.neigh.{uplink}.proxy_delay");
+                switches.push((key, "0", WHY_DELAY));
+            }
         }
         switches
     }
@@ -271,6 +284,7 @@ mod tests {
             ipv4: true,
             ipv6: true,
             ra_uplink: Some("eth0.7".to_owned()),
+            nd_proxy: None,
         };
         let keys: Vec<_> = forwarding
             .switches()

@@ -2,7 +2,7 @@
 //!
 //! - [`udp`]: batches of datagrams with the address of ours that they were sent to.
 //! - [`tun`]: the interface whose packets are the clients' packets.
-//! - [`netlink`]: addresses, routes and links.
+//! - [`netlink`]: addresses, routes, links, and neighbours that are answered for.
 //! - [`masquerade`]: IPv4 NAT for the clients' pool, in an nftables table of our own.
 //! - [`host`]: sysctls, and what of them would keep packets from being forwarded.
 //!

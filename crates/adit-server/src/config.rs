@@ -119,6 +119,10 @@ pub struct Ipv6Config {
     pub preference: Preference,
     /// Prefixes for routers behind clients, if there are any.
     pub delegate: Option<Delegate>,
+    /// The prefix is a /64 that clients share with the hosts of the server's uplink, and each of
+    /// their addresses is claimed one by one. This one in it, or at least on the uplink, is the
+    /// server's own.
+    pub shared: Option<Ipv6Addr>,
     /// Whether everything that a client sends is refused at once: it gets an address and a
     /// default route, so that nothing of it leaves by another way, and goes nowhere.
     pub blocked: bool,

@@ -1,6 +1,6 @@
 //! What the server asks of its owner.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::grant::{Device, Grant, Lease};
@@ -27,6 +27,21 @@ pub enum Event {
         peer: SocketAddr,
         /// Who, and the proof.
         attempt: adit_ppp::Attempt,
+    },
+    /// A client wants an address of the prefix that it shares with the uplink: find out whether a
+    /// host there has it, and answer with
+    /// [`Server::handle_address_check`](crate::Server::handle_address_check).
+    CheckAddress {
+        /// The address.
+        address: Ipv6Addr,
+    },
+    /// Whether a client holds such an address: if so, route it to TUN and answer for it on the
+    /// uplink (RFC 4861 7.2.8), and else no longer. To be done in the order of these events.
+    Neighbor {
+        /// The address.
+        address: Ipv6Addr,
+        /// Whether it is held.
+        held: bool,
     },
     /// What a device is remembered with has changed, or it was used again: whoever wants it back
     /// after a restart ([`Server::restore`](crate::Server::restore)) writes it down, in the order of

@@ -110,6 +110,14 @@ counters! {
     ip_malformed,
     /// IP packets from an address that is not the session's own.
     ip_spoofed,
+    /// IPv6 packets from an address of the shared prefix that the session does not hold, or not yet.
+    ip_unclaimed,
+    /// Addresses of the shared prefix that were granted to sessions.
+    addresses_claimed,
+    /// Addresses of it that sessions wanted and somebody else has.
+    addresses_taken,
+    /// Addresses of it that sessions wanted and could not have: reserved ones, or too many.
+    addresses_refused,
     /// IP packets from one client to another or to an address of theirs that nobody has, wherever
     /// they came from.
     ip_between_clients,
@@ -174,6 +182,8 @@ pub struct Gauges {
     pub leases_ipv4: usize,
     /// IPv6 prefixes handed out.
     pub leases_ipv6: usize,
+    /// Addresses of the shared prefix that sessions hold.
+    pub claimed: usize,
     /// Prefixes leased for delegation.
     pub delegated: usize,
     /// Devices that get the addresses again that they had last.

@@ -74,14 +74,24 @@ fn judge(loaded: Loaded) -> (Vec<Problem>, String) {
             0
         }
     };
+    let uplink = config.ipv6.as_ref().and_then(|ipv6| ipv6.nd_proxy.as_ref());
+    if let Some(name) = uplink
+        && !Path::new("/sys/class/net").join(name).exists()
+    {
+        warnings.push(problem(
+            Severity::Warning,
+            format!("`ipv6.nd-proxy`: there is no interface {name} here now"),
+            "the server does not start without it: `ip link` lists those that there are",
+        ));
+    }
     let ipv4 = config
         .ipv4
         .as_ref()
         .map(|ipv4| format!("IPv4 {}", ipv4.pool));
-    let ipv6 = config
-        .ipv6
-        .as_ref()
-        .map(|ipv6| format!("IPv6 {}", ipv6.prefix));
+    let ipv6 = config.ipv6.as_ref().map(|ipv6| match &ipv6.nd_proxy {
+        Some(name) => format!("IPv6 addresses of {} on {name}", ipv6.prefix),
+        None => format!("IPv6 {}", ipv6.prefix),
+    });
     let families: Vec<String> = ipv4.into_iter().chain(ipv6).collect();
     (
         warnings,

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use adit_crypto::Rng;
-use adit_link::{Host, HostWants, Router, RouterConfig};
+use adit_link::{Host, HostWants, Router, RouterConfig, RouterEvent};
 use adit_link::{dhcp4, guard, icmp};
 use adit_wire::ip::IpHeader;
 use adit_wire::udp::UdpHeader;
@@ -48,12 +48,20 @@ pub fn link_packet(data: &[u8]) {
     let prefix = "2001:db8:77:1::/64".parse().expect("a prefix");
     let config = RouterConfig {
         dns: vec![Ipv6Addr::LOCALHOST],
+        // Both kinds, by a bit of the flow label, which nobody looks at.
+        shared: data.get(3).is_some_and(|byte| byte & 1 != 0),
         ..RouterConfig::default()
     };
     let mut router = Router::new(config, prefix, 1, 2, clock.now(), &mut rng);
     let mut host = Host::new(2, 1, clock.now(), &mut rng);
     let _ = router.handle_packet(data, &header, clock.tick(data), &mut rng);
     router.handle_timeout(clock.tick(data), &mut rng);
+    while let Some(event) = router.poll_event() {
+        if let RouterEvent::Tentative(address) = event {
+            router.defend(address);
+            router.set_address(Some(address));
+        }
+    }
     while router.poll_transmit().is_some() {}
     let _ = host.handle_packet(data, &header, clock.tick(data), &mut rng);
     host.handle_timeout(clock.tick(data), &mut rng);

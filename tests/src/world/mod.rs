@@ -6,7 +6,7 @@ mod probe;
 mod run;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,6 +85,10 @@ pub struct World {
     pub refused: BTreeMap<String, RejectReason>,
     /// What the server said that devices are remembered with, in that order.
     pub remembered: Vec<(Device, Option<Lease>)>,
+    /// Addresses that hosts of the uplink have, if clients share its prefix.
+    pub uplink: BTreeSet<Ipv6Addr>,
+    /// Addresses of that prefix that the server answers for.
+    pub neighbors: BTreeSet<Ipv6Addr>,
     clients: Vec<End>,
     by_address: BTreeMap<IpAddr, Vec<ClientId>>,
     network: Network,
@@ -141,6 +145,8 @@ impl World {
             grants: BTreeMap::new(),
             refused: BTreeMap::new(),
             remembered: Vec::new(),
+            uplink: BTreeSet::new(),
+            neighbors: BTreeSet::new(),
             clients: Vec::new(),
             by_address: BTreeMap::new(),
             network: Network::new(config.link),

@@ -248,6 +248,22 @@ impl World {
                     let decision = self.judge(&attempt);
                     self.server.handle_verdict(session, decision, self.now);
                 }
+                Event::CheckAddress { address } => {
+                    let free = !self.uplink.contains(&address);
+                    self.server.handle_address_check(address, free, self.now);
+                }
+                Event::Neighbor {
+                    address,
+                    held: true,
+                } => {
+                    assert!(self.neighbors.insert(address), "{address} is held already");
+                }
+                Event::Neighbor {
+                    address,
+                    held: false,
+                } => {
+                    assert!(self.neighbors.remove(&address), "{address} is not held");
+                }
                 Event::Remember { device, lease } => {
                     self.remembered.push((Device::clone(&device), lease));
                 }

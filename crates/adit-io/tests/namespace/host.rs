@@ -11,6 +11,7 @@ fn wanted(uplink: &str) -> Forwarding {
         ipv4: true,
         ipv6: true,
         ra_uplink: Some(uplink.to_owned()),
+        nd_proxy: None,
     }
 }
 

@@ -11,6 +11,7 @@
 mod esp;
 mod host;
 mod masquerade;
+mod neighbor;
 mod packets;
 mod tun;
 

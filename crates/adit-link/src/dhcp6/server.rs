@@ -33,8 +33,27 @@ pub(crate) struct Offer<'a> {
     pub(crate) search: &'a [Domain],
     /// Addresses are given out of the first /64 of this, or of the whole if it is smaller.
     pub(crate) prefix: Ipv6Net,
+    /// Where the prefix is shared with others: the only address to give, if there is one.
+    pub(crate) single: Option<Option<Ipv6Addr>>,
     pub(crate) valid: Duration,
     pub(crate) preferred: Duration,
+}
+
+impl Offer<'_> {
+    /// The n-th address that is handed out; `None` if there are not as many.
+    fn nth_address(&self, place: usize) -> Option<Ipv6Addr> {
+        match self.single {
+            Some(single) => single.filter(|_| place == 0),
+            None => nth_address(self.prefix, place as u64),
+        }
+    }
+
+    fn has(&self, address: Ipv6Addr) -> bool {
+        match self.single {
+            Some(single) => single == Some(address),
+            None => self.prefix.contains(&address),
+        }
+    }
 }
 
 /// The prefix that a client may ask for.
@@ -157,7 +176,7 @@ impl Server {
             MessageType::Confirm => {
                 message.require(OptionCode::ClientId)?;
                 message.forbid(OptionCode::ServerId)?;
-                let Some(on_link) = confirm(&message, offer.prefix)? else {
+                let Some(on_link) = confirm(&message, offer)? else {
                     return Ok(Outcome::Ignored);
                 };
                 options.push(status(if on_link {
@@ -253,7 +272,7 @@ impl Server {
                 self.addresses.len() - 1
             })
         });
-        let given = place.and_then(|place| nth_address(offer.prefix, place as u64));
+        let given = place.and_then(|place| offer.nth_address(place));
         let opts = match given {
             Some(addr) => only(DhcpOption::IAAddr(IAAddr {
                 addr,
@@ -320,7 +339,7 @@ impl Server {
 
 /// Whether all addresses of a Confirm are on this link; `None` if it has none, which is not
 /// answered (RFC 8415 18.3.3).
-fn confirm(message: &Message<'_>, prefix: Ipv6Net) -> Result<Option<bool>, Error> {
+fn confirm(message: &Message<'_>, offer: &Offer<'_>) -> Result<Option<bool>, Error> {
     let mut on_link = None;
     for (code, body) in message.options() {
         if OptionCode::from(code) != OptionCode::IANA {
@@ -333,7 +352,7 @@ fn confirm(message: &Message<'_>, prefix: Ipv6Net) -> Result<Option<bool>, Error
                 super::next_option(&mut reader).map(|(inner, body)| (inner, Reader::new(body)))?;
             if OptionCode::from(inner) == OptionCode::IAAddr {
                 let address = body.array::<16>().map_err(|_| Error::DhcpOption(inner))?;
-                let here = prefix.contains(&Ipv6Addr::from(address));
+                let here = offer.has(Ipv6Addr::from(address));
                 on_link = Some(here && on_link.unwrap_or(true));
             }
         }

@@ -46,6 +46,7 @@ fn offer(dns: &[Ipv6Addr]) -> Offer<'_> {
         dns,
         search: &[],
         prefix: "2001:db8:77:5::/64".parse().unwrap(),
+        single: None,
         valid: Duration::from_secs(86_400),
         preferred: Duration::from_secs(43_200),
     }

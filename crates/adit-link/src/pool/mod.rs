@@ -5,12 +5,14 @@
 //! the client before does not reach the next one. What is kept for a client that may come back is
 //! handed to others last of all, and what is reserved never.
 
+mod claims;
 mod indices;
 mod ipv4;
 mod prefix;
 #[cfg(test)]
 mod tests;
 
+pub use claims::{Claim, Claims, Granted, MAX_HELD};
 pub use ipv4::Ipv4Pool;
 pub use prefix::{PrefixLength, PrefixPool};
 

@@ -46,6 +46,7 @@ impl Router {
             dns: &self.config.dns,
             search: &self.config.search,
             prefix: self.prefix,
+            single: self.config.shared.then_some(self.single),
             valid: self.config.valid_lifetime,
             preferred: self.config.preferred_lifetime,
         };

@@ -51,6 +51,8 @@ pub struct RouterConfig {
     pub preferred_lifetime: Duration,
     /// The O flag: tells the client to ask DHCPv6 for resolvers.
     pub other_config: bool,
+    /// Whether the prefix is one that clients share, so that each address in it has to be claimed.
+    pub shared: bool,
 }
 
 impl Default for RouterConfig {
@@ -65,6 +67,7 @@ impl Default for RouterConfig {
             valid_lifetime: Duration::from_secs(86_400),
             preferred_lifetime: Duration::from_secs(43_200),
             other_config: true,
+            shared: false,
         }
     }
 }
@@ -78,6 +81,9 @@ pub enum RouterEvent {
     Delegated(Ipv6Net),
     /// The client uses it no more: it gave it back, or did not renew it in time.
     DelegationEnded(Ipv6Net),
+    /// The client is about to use this address of the shared prefix (RFC 4862 5.4.2): if somebody
+    /// else has it, answer with [`Router::defend`].
+    Tentative(Ipv6Addr),
 }
 
 /// The router on one session's link.
@@ -98,6 +104,8 @@ pub struct Router {
     /// `None` once withdrawn.
     schedule: Option<Schedule>,
     dhcp: Server,
+    /// The one address of a shared prefix that DHCPv6 gives.
+    single: Option<Ipv6Addr>,
     /// A DHCPv6 message whose answer waits for the delegation, with its sender.
     asking: Option<(Ipv6Addr, Vec<u8>)>,
     transmits: VecDeque<Vec<u8>>,
@@ -125,6 +133,7 @@ impl Router {
             global: None,
             schedule: Some(schedule),
             dhcp: Server::new(local_interface_id),
+            single: None,
             asking: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -137,6 +146,19 @@ impl Router {
     /// Makes the router answer neighbour solicitations for the server's own address too.
     pub fn set_server_address(&mut self, address: Ipv6Addr) {
         self.global = Some(address);
+    }
+
+    /// Sets the address that DHCPv6 gives where the prefix is shared: one that the client holds.
+    pub fn set_address(&mut self, address: Option<Ipv6Addr>) {
+        self.single = address;
+    }
+
+    /// Tells the client that somebody else has this address (RFC 4862 5.4.4): in the name of
+    /// another node, so the advertisement does not override (RFC 4861 7.2.8).
+    pub fn defend(&mut self, address: Ipv6Addr) {
+        self.stats.defended += 1;
+        let message = nd::neighbor_advertisement(self.link_local, ALL_NODES, address, 0);
+        self.send(message);
     }
 
     /// Advertises another MTU of the link, at once or as soon as RFC 4861 6.2.6 allows.
@@ -258,6 +280,12 @@ impl Router {
                 if self.server_addresses().any(|address| address == target) {
                     self.stats.neighbor_answers += 1;
                     self.send(nd::answer_solicitation(source, target, true));
+                } else if self.config.shared
+                    && source.is_unspecified()
+                    && self.prefix.contains(&target)
+                    && self.events.len() < MAX_QUEUED
+                {
+                    self.events.push_back(RouterEvent::Tentative(target));
                 }
             }
             Message::NeighborAdvertisement { .. } => self.stats.neighbor_advertisements += 1,

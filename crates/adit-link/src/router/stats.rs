@@ -15,6 +15,8 @@ pub struct RouterStats {
     pub neighbor_solicitations: u64,
     /// Those of them that were answered.
     pub neighbor_answers: u64,
+    /// Addresses that the client was told somebody else has.
+    pub defended: u64,
     /// Neighbor Advertisements taken.
     pub neighbor_advertisements: u64,
     /// Router Advertisements and Redirects of a client, which mean nothing here.

@@ -141,7 +141,9 @@ impl Server {
         let (Some(session), Some(config)) = (self.sessions.get_mut(&key), &self.config.ipv6) else {
             return;
         };
-        let (Some(prefix), Some(record)) = (session.lease.ipv6, self.plane.session_mut(key)) else {
+        let shared = self.pools.shared();
+        let prefix = session.lease.ipv6.or(shared);
+        let (Some(prefix), Some(record)) = (prefix, self.plane.session_mut(key)) else {
             return;
         };
         let routes = session.routes6().unwrap_or(&config.routes);
@@ -153,7 +155,7 @@ impl Server {
             "IPv6 up"
         );
         record.ipv6_open = true;
-        record.addresses.ipv6 = Some(prefix);
+        record.addresses.ipv6 = session.lease.ipv6;
         record.addresses.link_local = Some(address::link_local(peer_id));
         let defaults = RouterConfig::default();
         let router = RouterConfig {
@@ -167,6 +169,7 @@ impl Server {
                 Duration::ZERO
             },
             routes: routes.to_vec(),
+            shared: shared.is_some(),
             ..defaults
         };
         let mut router = Router::new(router, prefix, local_id, peer_id, now, &mut self.rng);
@@ -174,13 +177,21 @@ impl Server {
             router.set_server_address(address);
         }
         session.router = Some(router);
-        self.plane.add_route6(prefix, key);
+        match shared {
+            None => self.plane.add_route6(prefix, key),
+            Some(shared) => {
+                // Most clients use it first, and so it is checked before their first packet.
+                let address = address::with_interface_id(shared, peer_id);
+                self.claim_address(key, address, now);
+            }
+        }
     }
 
     pub(super) fn ipv6_down(&mut self, key: SessionKey) {
         if let Some(session) = self.sessions.get_mut(&key) {
             session.router = None;
         }
+        self.release_addresses(key);
         let Some(record) = self.plane.session_mut(key) else {
             return;
         };
@@ -196,6 +207,10 @@ impl Server {
     }
 
     pub(super) fn router_event(&mut self, key: SessionKey, event: RouterEvent, now: Instant) {
+        if let RouterEvent::Tentative(address) = event {
+            self.claim_address(key, address, now);
+            return;
+        }
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
@@ -228,6 +243,8 @@ impl Server {
                     self.plane.add_route6(prefix, key);
                 }
             }
+            // Dealt with above.
+            RouterEvent::Tentative(_) => {}
             RouterEvent::DelegationEnded(prefix) => {
                 tracing::info!(session = %session.id, user, %prefix, "delegation ended");
                 if let Some(record) = self.plane.session_mut(key) {

@@ -7,6 +7,7 @@
 mod admission;
 mod batch;
 mod budget;
+mod claims;
 mod group;
 mod half_open;
 mod ike;
@@ -33,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
 use adit_esp::{Received, SealBatch};
-use adit_link::pool::PrefixLength;
+use adit_link::pool::{Claims, PrefixLength};
 use adit_wire::{Channel, PacketBuf, Path, Transmit};
 use hashbrown::HashMap;
 use slab::Slab;
@@ -165,9 +166,11 @@ impl Server {
         let own6 = pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED);
         let clients = pools.clients(config.ipv4.as_ref(), config.ipv6.as_ref());
         let blocked = config.ipv6.as_ref().is_some_and(|ipv6| ipv6.blocked);
+        let mut plane = Plane::new(own4, own6, clients, blocked);
+        plane.claims = pools.shared().map(Claims::new);
         Ok(Self {
             rng: Rng::from_seed(seed),
-            plane: Plane::new(own4, own6, clients, blocked),
+            plane,
             timers: Timers::new(),
             ikes: Slab::new(),
             ike_serial: 0,
@@ -307,6 +310,7 @@ impl Server {
                 let packet = packet.get(range).unwrap_or_default().to_vec();
                 self.refuse_packet(session, &packet, now);
             }
+            Inbound::Unclaimed(session, address) => self.claim_address(session, address, now),
             Inbound::Ppp(session, range) => {
                 if let Some(frame) = packet.get(range) {
                     self.handle_ppp_frame(session, frame, now);
@@ -416,6 +420,7 @@ impl Server {
             sessions: self.sessions.len(),
             leases_ipv4: self.pools.leased_ipv4(),
             leases_ipv6: self.pools.leased_ipv6(),
+            claimed: self.plane.claims.as_ref().map_or(0, Claims::count),
             delegated: self.pools.leased_delegated(),
             remembered: self.pools.remembered(),
             routes: self.plane.route_count(),

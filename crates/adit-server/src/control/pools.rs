@@ -17,6 +17,8 @@ use crate::plane::Clients;
 pub(super) struct Pools {
     ipv4: Option<(Ipv4Net, Ipv4Pool)>,
     ipv6: Option<(Ipv6Net, PrefixPool)>,
+    /// In place of the pool: a prefix that all clients share, and the server's own address.
+    shared: Option<(Ipv6Net, Ipv6Addr)>,
     delegated: Option<PrefixPool>,
     memory: Memory,
 }
@@ -89,7 +91,8 @@ impl Pools {
         limits: &Limits,
     ) -> Result<Self, PrefixLength> {
         let delegate = ipv6.and_then(|ipv6| ipv6.delegate);
-        let ipv6 = ipv6.map(|ipv6| {
+        let shared = ipv6.and_then(|ipv6| Some((ipv6.prefix.trunc(), ipv6.shared?)));
+        let ipv6 = ipv6.filter(|_| shared.is_none()).map(|ipv6| {
             let pool = PrefixPool::new(ipv6.prefix, ipv6.client_prefix_length)?;
             Ok((ipv6.prefix, pool))
         });
@@ -99,6 +102,7 @@ impl Pools {
             delegated: delegated.transpose()?,
             ipv4: ipv4.map(|ipv4| (ipv4.pool, Ipv4Pool::new(ipv4.pool, &ipv4.dns))),
             ipv6: ipv6.transpose()?,
+            shared,
             memory: Memory::new(limits.leases),
         })
     }
@@ -108,7 +112,13 @@ impl Pools {
     }
 
     pub(super) fn server_ipv6(&self) -> Option<Ipv6Addr> {
-        self.ipv6.as_ref().map(|(_, pool)| pool.server_address())
+        let pooled = self.ipv6.as_ref().map(|(_, pool)| pool.server_address());
+        pooled.or(self.shared.map(|(_, address)| address))
+    }
+
+    /// The prefix that all clients share.
+    pub(super) fn shared(&self) -> Option<Ipv6Net> {
+        self.shared.map(|(prefix, _)| prefix)
     }
 
     /// Which addresses only clients can have.

@@ -351,7 +351,7 @@ impl Server {
                     .unwrap_or_default(),
             });
         let acscp = self.acscp(key);
-        let ipv6 = lease.ipv6.map(|_| {
+        let ipv6 = lease.ipv6.or(self.pools.shared()).map(|_| {
             let local_interface_id = self.interface_id();
             let mut peer_interface_id = self.interface_id();
             while peer_interface_id == local_interface_id {
@@ -398,6 +398,7 @@ impl Server {
         self.by_id.remove(&session.id);
         self.pools.release(session.lease, session.device.as_ref());
         self.forget_user_of(key, &session.grant.user);
+        self.release_addresses(key);
         self.plane.remove_session(key);
         if let Some(state) = self.tunnels.get_mut(&session.tunnel) {
             state.sessions.retain(|(_, other)| *other != key);
@@ -452,6 +453,7 @@ impl Server {
             ipv6_prefixes: [record.addresses.ipv6, record.addresses.delegated]
                 .into_iter()
                 .flatten()
+                .chain(self.claimed_by(key))
                 .collect(),
             ipcp: session.ppp.ipcp_state().to_string(),
             ipv6cp: session.ppp.ipv6cp_state().to_string(),

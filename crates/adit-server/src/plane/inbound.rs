@@ -1,6 +1,6 @@
 //! From the wire to an IP packet: SPI, SA, inner UDP, L2TP, PPP; each step narrows a range.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -23,6 +23,8 @@ pub(crate) enum Inbound {
     Link(SessionKey, Range<usize>),
     /// A packet of a session that its sender is to hear is refused.
     Refused(SessionKey, Range<usize>),
+    /// A packet from an address that its session may claim.
+    Unclaimed(SessionKey, Ipv6Addr),
     /// A PPP control frame.
     Ppp(SessionKey, Range<usize>),
     /// An L2TP control message, from this port, inside the SA if there is one.
@@ -264,8 +266,20 @@ impl Plane {
         };
         let record = self.sessions.get_mut(key.0)?;
         if !record.addresses.owns(header.source) {
-            self.stats.ip_spoofed += 1;
-            return None;
+            let claims = self.claims.as_mut().zip(match header.source {
+                IpAddr::V6(source) => Some(source),
+                IpAddr::V4(_) => None,
+            });
+            let Some((claims, source)) =
+                claims.filter(|(claims, source)| claims.prefix().contains(source))
+            else {
+                self.stats.ip_spoofed += 1;
+                return None;
+            };
+            if !claims.uses(source, key, record.heard) {
+                self.stats.ip_unclaimed += 1;
+                return Some(Inbound::Unclaimed(key, source));
+            }
         }
         if self.ipv6_blocked && expected == Family::V6 {
             self.stats.ipv6_blocked += 1;

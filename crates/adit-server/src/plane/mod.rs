@@ -17,6 +17,7 @@ use adit_crypto::EspSuite;
 use adit_esp::{InboundSa, OutboundSa};
 use adit_l2tp::Sequencing;
 use adit_link::guard::Addresses;
+use adit_link::pool::Claims;
 use adit_ppp::Framing;
 use adit_wire::{Channel, Path};
 use hashbrown::HashMap;
@@ -111,6 +112,8 @@ pub(crate) struct Plane {
     by_ids: HashMap<(u16, u16), SessionKey>,
     routes4: PrefixMap<Ipv4Net, SessionKey>,
     routes6: PrefixMap<Ipv6Net, SessionKey>,
+    /// Who holds which addresses of a prefix that all clients share, if they do.
+    pub(crate) claims: Option<Claims<SessionKey>>,
     worn: Vec<GroupKey>,
     /// Source addresses of the ICMP errors that the server makes.
     own4: Ipv4Addr,
@@ -135,6 +138,7 @@ impl Plane {
             by_ids: HashMap::new(),
             routes4: PrefixMap::new(),
             routes6: PrefixMap::new(),
+            claims: None,
             worn: Vec::new(),
             own4,
             own6,

@@ -177,6 +177,8 @@ pub(crate) struct Gauges {
     pub leases_ipv4: usize,
     /// IPv6 prefixes handed out.
     pub leases_ipv6: usize,
+    /// Addresses of the shared prefix that sessions hold.
+    pub claimed: usize,
     /// Prefixes that are delegated.
     #[serde(default)]
     pub delegated: usize,
@@ -199,6 +201,7 @@ impl From<adit_server::Gauges> for Gauges {
             sessions: gauges.sessions,
             leases_ipv4: gauges.leases_ipv4,
             leases_ipv6: gauges.leases_ipv6,
+            claimed: gauges.claimed,
             delegated: gauges.delegated,
             remembered: gauges.remembered,
             routes: gauges.routes,

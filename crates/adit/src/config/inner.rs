@@ -72,14 +72,17 @@ pub(super) fn log_level(settings: &mut Settings<'_>) -> Level {
     level.unwrap_or(Level::INFO)
 }
 
+/// Whether the kernel would take it as the name of an interface: 15 bytes without slash, blank or
+/// colon.
+pub(super) fn is_interface(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
+    (1..=15).contains(&text.len()) && text.chars().all(plain) && text != "." && text != ".."
+}
+
 /// `tun.name`.
 pub(super) fn tun_name(settings: &mut Settings<'_>) -> String {
     let name = settings.parsed("tun.name", |text| {
-        // The kernel allows 15 bytes without slash, blank or colon.
-        let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ':' | '%');
-        let stem = text.strip_suffix("%d").unwrap_or(text);
-        let bad = stem.is_empty() || text.len() > 15 || !stem.chars().all(plain);
-        if bad || text == "." || text == ".." {
+        if text.len() > 15 || !is_interface(text.strip_suffix("%d").unwrap_or(text)) {
             return Err(Complaint::new(
                 format!("{text:?} is not an interface name"),
                 "write up to 15 letters and digits, such as \"adit0\" or \"adit%d\"",

@@ -271,6 +271,8 @@ pub(crate) struct Ipv6 {
     pub preference: Preference,
     /// Prefixes for routers behind clients.
     pub delegate: Option<Delegate>,
+    /// The interface with whose link clients share the prefix.
+    pub nd_proxy: Option<String>,
     /// Whether what clients send is refused.
     pub blocked: bool,
 }

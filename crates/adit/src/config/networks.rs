@@ -8,6 +8,7 @@ use adit_link::nd::{MAX_ROUTES, MAX_SEARCH_BYTES, Preference};
 use adit_server::Delegate;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::inner::is_interface;
 use super::settings::{Complaint, Settings};
 use super::{Ipv4, Ipv6};
 
@@ -88,7 +89,9 @@ pub(super) fn networks(settings: &mut Settings<'_>) -> (Option<Ipv4>, Option<Ipv
     }
 
     let ipv6_is_served = prefix.is_some() && mode == Mode::Routed;
-    if ipv6_is_served && let Some(prefix) = prefix {
+    if options.nd_proxy.is_some() {
+        judge_nd_proxy(settings, mode, prefix, client_prefix_length);
+    } else if ipv6_is_served && let Some(prefix) = prefix {
         judge_prefix(settings, prefix, client_prefix_length);
     }
     let some4 = dns4.as_ref().is_some_and(|dns| !dns.is_empty());
@@ -200,7 +203,17 @@ fn ipv6_options(settings: &mut Settings<'_>, prefix: Option<Ipv6Net>) -> Ipv6 {
             "write \"low\", \"medium\" or \"high\"",
         )),
     });
+    let nd_proxy = settings.parsed("ipv6.nd-proxy", |text| {
+        if !is_interface(text) {
+            return Err(Complaint::new(
+                format!("{text:?} is not an interface name"),
+                "write the interface that has the on-link /64, such as \"eth0\"",
+            ));
+        }
+        Ok(text.to_owned())
+    });
     Ipv6 {
+        nd_proxy,
         prefix: BLOCKED,
         client_prefix_length: 64,
         dns: Vec::new(),
@@ -407,6 +420,36 @@ pub(crate) fn prefix_fault(net: Ipv6Net) -> Option<String> {
         .err()
         .or_else(|| no_room(net, 64))?;
     Some(format!("{}; {}", complaint.message, complaint.help))
+}
+
+/// A /64 that clients share with the hosts of a link leaves nothing to cut prefixes from.
+fn judge_nd_proxy(settings: &mut Settings<'_>, mode: Mode, prefix: Option<Ipv6Net>, client: u8) {
+    const KEY: &str = "ipv6.nd-proxy";
+    if mode != Mode::Routed {
+        settings.error(
+            KEY,
+            "goes with mode = \"routed\" only",
+            "take one of the two out",
+        );
+    }
+    if let Some(prefix) = prefix.filter(|prefix| prefix.prefix_len() != 64) {
+        settings.error(
+            "ipv6.prefix",
+            format_args!(
+                "{prefix} is no /64: with nd-proxy it is the one of the interface's link, where \
+                 clients get single addresses"
+            ),
+            "write that /64, or take nd-proxy out if the provider routes the prefix to this host",
+        );
+    }
+    if client != 64 {
+        settings.error(
+            "ipv6.client-prefix-length",
+            "does not go with nd-proxy: all clients share one /64, since nothing of it is routed to \
+             this host that could be cut into prefixes",
+            "take it out, or ask the provider for a routed prefix",
+        );
+    }
 }
 
 fn judge_prefix(settings: &mut Settings<'_>, prefix: Ipv6Net, client: u8) {

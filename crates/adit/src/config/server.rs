@@ -107,6 +107,8 @@ impl Config {
                 routes: ipv6.routes.clone(),
                 preference: ipv6.preference,
                 delegate: ipv6.delegate,
+                // Known once the interface is looked at.
+                shared: None,
                 blocked: ipv6.blocked,
             }),
             path_mtu: PATH_MTU,

@@ -132,6 +132,7 @@ async fn forwarding(config: &Config, netlink: &Netlink) -> Result<Restore, Serve
         ra_uplink: uplink
             .filter(|route| route.from_advertisement)
             .map(|route| route.interface),
+        nd_proxy: config.ipv6.as_ref().and_then(|ipv6| ipv6.nd_proxy.clone()),
     };
     let restore = enable_forwarding(&wanted)?;
     for (key, old, new) in restore.changes() {

@@ -9,6 +9,7 @@ mod answers;
 mod host;
 mod logins;
 mod owner;
+mod uplink;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -25,6 +26,7 @@ use crate::users::{Networks, Users};
 use host::Host;
 use logins::Logins;
 use owner::Owner;
+use uplink::Uplink;
 
 /// How long a clean stop may take before it is cut short.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -56,6 +58,17 @@ pub(crate) enum ServeError {
     /// The clients' prefixes do not fit.
     #[error(transparent)]
     Prefix(#[from] adit_link::pool::PrefixLength),
+    /// The interface of `ipv6.nd-proxy` has no address that errors to clients could come from.
+    #[error(
+        "ipv6.nd-proxy: {name} has no global IPv6 address: give it one of {prefix}, which must be \
+         the prefix of its link"
+    )]
+    NoUplinkAddress {
+        /// The interface.
+        name: String,
+        /// The prefix that clients share.
+        prefix: ipnet::Ipv6Net,
+    },
     /// The configuration does not make a server.
     #[error(transparent)]
     Config(#[from] crate::config::ServerConfigError),
@@ -109,6 +122,22 @@ fn restore(server: &mut adit_server::Server, path: &Path) -> Option<Store> {
     }
 }
 
+/// Opens the interface whose link clients share, if they do, and tells the server which address there
+/// is its own.
+async fn uplink(
+    config: &crate::config::Config,
+    server: &mut adit_server::Config,
+) -> Result<Option<Uplink>, ServeError> {
+    let configured = config.ipv6.as_ref();
+    let name = configured.and_then(|ipv6| ipv6.nd_proxy.as_ref());
+    let (Some(name), Some(ipv6)) = (name, &mut server.ipv6) else {
+        return Ok(None);
+    };
+    let uplink = Uplink::open(name, ipv6.prefix).await?;
+    ipv6.shared = Some(uplink.own());
+    Ok(Some(uplink))
+}
+
 async fn serve(loaded: Loaded) -> Result<(), ServeError> {
     for warning in &loaded.warnings {
         tracing::warn!("{}: {}", warning.message, warning.help);
@@ -118,7 +147,9 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| system("cannot get randomness")(std::io::Error::other(error)))?;
-    let mut server = adit_server::Server::new(config.server()?, seed, Instant::now())?;
+    let mut server = config.server()?;
+    let uplink = uplink(config, &mut server).await?;
+    let mut server = adit_server::Server::new(server, seed, Instant::now())?;
     server.reserve(&users.fixed());
     let store = restore(&mut server, &config.leases_file);
     let listener = admin::listen(&config.admin_socket)?;
@@ -129,7 +160,8 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         signal(SignalKind::interrupt()).map_err(system("cannot wait for SIGINT"))?;
 
     let user_count = users.len();
-    let owner = Rc::new(Owner::new(server, Logins::new(users), store, host));
+    let owner = Owner::new(server, Logins::new(users), store, host, uplink.clone());
+    let owner = Rc::new(owner);
     let mut tasks = owner::spawn(&owner);
     tasks.spawn_local(answers::answer(Rc::clone(&owner), listener, loaded));
     if user_count == 0 {
@@ -158,6 +190,9 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         tracing::warn!("not all clients could be told in time");
     }
     tasks.shutdown().await;
+    if let Some(uplink) = uplink {
+        uplink.clear().await?;
+    }
     match failed {
         Some(Some(Ok(Err(error)))) => Err(error),
         _ => {

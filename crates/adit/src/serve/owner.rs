@@ -1,17 +1,19 @@
 //! The one owner of the sans-IO server, and the tasks that feed it.
 
 use std::cell::{Cell, RefCell};
+use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use adit_io::udp::{Datagram, RecvBatch};
 use adit_server::{Event, HEADROOM, Server, TAILROOM};
 use adit_wire::{PacketBuf, Path};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::host::Host;
 use super::logins::{Login, Logins};
+use super::uplink::{Uplink, follow};
 use super::{ServeError, system};
 use crate::leases::Store;
 use crate::users::Clock;
@@ -42,6 +44,10 @@ pub(super) struct Owner {
     /// Where it is written down who had which address, if that can be.
     store: Option<Store>,
     host: Host,
+    /// Where clients share the link's prefix, and the way to what is done there.
+    uplink: Option<Uplink>,
+    neighbors: mpsc::UnboundedSender<(Ipv6Addr, bool)>,
+    neighbor_changes: Cell<Option<mpsc::UnboundedReceiver<(Ipv6Addr, bool)>>>,
     /// The next deadline has changed.
     timer_moved: Notify,
     deadline: Cell<Option<Instant>>,
@@ -51,8 +57,19 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(server: Server, logins: Logins, store: Option<Store>, host: Host) -> Self {
+    pub(super) fn new(
+        server: Server,
+        logins: Logins,
+        store: Option<Store>,
+        host: Host,
+        uplink: Option<Uplink>,
+    ) -> Self {
+        // As many wait as sessions hold addresses, which is bounded.
+        let (neighbors, changes) = mpsc::unbounded_channel();
         Self {
+            uplink,
+            neighbors,
+            neighbor_changes: Cell::new(Some(changes)),
             server: RefCell::new(server),
             logins: RefCell::new(logins),
             store,
@@ -126,6 +143,11 @@ impl Owner {
                             server.handle_verdict(session, decision, now);
                         }
                     }
+                    Event::CheckAddress { address } => self.check_address(address),
+                    Event::Neighbor { address, held } => {
+                        // The task that takes it ends only with the server.
+                        let _ = self.neighbors.send((address, held));
+                    }
                     Event::Remember { device, lease } => {
                         if let Some(store) = &self.store {
                             store.note(device, lease);
@@ -143,6 +165,18 @@ impl Owner {
         if server.is_stopped() {
             self.stopped.notify_one();
         }
+    }
+
+    /// Looks on the uplink whether somebody has an address that a client wants.
+    fn check_address(self: &Rc<Self>, address: Ipv6Addr) {
+        let Some(uplink) = self.uplink.clone() else {
+            return;
+        };
+        let owner = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let free = uplink.is_free(address).await;
+            owner.with(|server, now| server.handle_address_check(address, free, now));
+        });
     }
 
     /// If the users file has changed, starts to read it on another thread. Then those who log in
@@ -229,6 +263,13 @@ pub(super) fn spawn(owner: &Rc<Owner>) -> JoinSet<Result<(), ServeError>> {
     tasks.spawn_local(read_tun(Rc::clone(owner)));
     tasks.spawn_local(keep_time(Rc::clone(owner)));
     tasks.spawn_local(watch_users(Rc::clone(owner)));
+    if let (Some(uplink), Some(changes)) = (owner.uplink.clone(), owner.neighbor_changes.take()) {
+        let tun = owner.host.tun.index();
+        tasks.spawn_local(async move {
+            follow(uplink, tun, changes).await;
+            Ok(())
+        });
+    }
     tasks
 }
 

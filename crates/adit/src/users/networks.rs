@@ -21,12 +21,15 @@ pub(crate) struct Networks {
     ipv6: Option<(Ipv6Net, u8)>,
     /// The same for delegation.
     delegated: Option<(Ipv6Net, u8)>,
+    /// Whether all clients share one prefix, so that no user has one alone.
+    shared: bool,
 }
 
 impl From<&Config> for Networks {
     fn from(config: &Config) -> Self {
         let ipv6 = config.ipv6.as_ref().filter(|ipv6| !ipv6.blocked);
         Self {
+            shared: ipv6.is_some_and(|ipv6| ipv6.nd_proxy.is_some()),
             ipv4: config.ipv4.as_ref().map(|ipv4| ipv4.pool),
             ipv6: ipv6.map(|ipv6| (ipv6.prefix, ipv6.client_prefix_length)),
             delegated: ipv6
@@ -50,6 +53,11 @@ impl Networks {
         }
         if let Some((net, length)) = self.ipv6 {
             for prefix in users().filter_map(|user| user.ipv6.as_ref()) {
+                if self.shared {
+                    let message = "with ipv6.nd-proxy all clients share one prefix, so no user \
+                                   has one alone; take this out";
+                    return Err(Fault::new(prefix.at, message));
+                }
                 let server = PrefixPool::new(net, length).map(|pool| pool.server_prefix());
                 if server == Ok(prefix.value) {
                     let message = "this is the server's own prefix; write another of ipv6.prefix";

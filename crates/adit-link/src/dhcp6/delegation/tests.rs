@@ -54,6 +54,7 @@ impl Pair {
         let offer = Offer {
             dns: &dns,
             search: &[],
+            single: None,
             prefix: "2001:db8:77:1::/64".parse().unwrap(),
             valid: 24 * HOUR,
             preferred: 12 * HOUR,

@@ -25,6 +25,7 @@ fn pools(ipv4: &str, leases: usize) -> Pools {
             prefix: "2001:db8:78::/52".parse().unwrap(),
             length: 56,
         }),
+        shared: None,
         blocked: false,
     };
     let limits = Limits {

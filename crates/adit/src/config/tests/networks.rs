@@ -101,3 +101,49 @@ fn what_cannot_work_is_told_with_what_to_write() {
         );
     }
 }
+
+/// A configuration with this `[ipv6]` table.
+fn ipv6(table: &str) -> String {
+    format!(
+        "[ipsec]\npsk = \"a long key that no dictionary holds\"\n[ipv4]\npool = \"10.77.0.0/16\"\n\
+         dns = [\"10.77.0.1\"]\n[ipv6]\ndns = [\"2001:db8::1\"]\n{table}\n[users]\n\
+         file = \"users.toml\"\n"
+    )
+}
+
+#[test]
+fn an_on_link_prefix_is_shared_and_not_cut() {
+    let good = "prefix = \"2001:db8:1:2::/64\"\nnd-proxy = \"eth0.7\"";
+    let loaded = Folder::new().load(&ipv6(good)).unwrap();
+    let read = loaded.config.ipv6.as_ref().unwrap();
+    assert_eq!(read.nd_proxy.as_deref(), Some("eth0.7"));
+    // Without it the same prefix has no room.
+    let alone = problems(Folder::new().load(&ipv6("prefix = \"2001:db8:1:2::/64\"")));
+    assert!(format!("{alone:?}").contains("has no room"), "{alone:?}");
+    for (table, expected) in [
+        (
+            "prefix = \"2001:db8:1::/48\"\nnd-proxy = \"eth0\"",
+            "is no /64",
+        ),
+        (
+            "prefix = \"2001:db8:1:2::/64\"\nclient-prefix-length = 60\nnd-proxy = \"eth0\"",
+            "all clients share one /64",
+        ),
+        (
+            "prefix = \"2001:db8:1:2::/64\"\nmode = \"block\"\nnd-proxy = \"eth0\"",
+            "routed",
+        ),
+        (
+            "prefix = \"2001:db8:1:2::/64\"\nnd-proxy = \"no interface\"",
+            "not an interface name",
+        ),
+        (
+            "prefix = \"2001:db8:1:2::/64\"\ndelegate = \"2001:db8:1:2::/64\"\n\
+             delegate-length = 64\nnd-proxy = \"eth0\"",
+            "overlaps",
+        ),
+    ] {
+        let found = format!("{:?}", problems(Folder::new().load(&ipv6(table))));
+        assert!(found.contains(expected), "{table}: {found}");
+    }
+}
