@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 
 use adit_wire::checksum::Sum;
-use adit_wire::ip::{Family, IpHeader, protocol};
+use adit_wire::ip::{Family, protocol};
 use adit_wire::{PacketBuf, Reader, Writer};
 
 use crate::packet;
-use crate::probe::echo::{REPLY_V4, REPLY_V6, REQUEST_V4, REQUEST_V6};
+use crate::probe::echo::{self, REQUEST_V4, REQUEST_V6};
 
 /// Bytes of an ICMP header, a token, a number and a time.
 const LEAST: usize = 32;
@@ -72,18 +72,10 @@ impl Stream {
 
     /// The numbers of the request that `packet` answers.
     pub(super) fn answered(&self, packet: &[u8]) -> Option<[u64; 2]> {
-        let header = IpHeader::parse(packet).ok()?;
-        if (header.source, header.destination) != (self.to, self.from) || header.later_fragment {
-            return None;
-        }
-        let wanted = match self.to {
-            IpAddr::V4(_) => (protocol::ICMP, REPLY_V4),
-            IpAddr::V6(_) => (protocol::ICMPV6, REPLY_V6),
-        };
-        let mut reader = Reader::new(packet.get(header.payload())?);
-        let kind = reader.u8().ok()?;
-        reader.bytes(7).ok()?;
-        if (header.protocol, kind) != wanted || reader.u64().ok()? != self.token {
+        let mut reader = Reader::new(echo::reply(packet, self.from, self.to)?);
+        // Type, code, checksum, identifier, sequence number
+        reader.bytes(8).ok()?;
+        if reader.u64().ok()? != self.token {
             return None;
         }
         Some([reader.u64().ok()?, reader.u64().ok()?])
@@ -97,6 +89,7 @@ fn header_len(address: IpAddr) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::echo::{REPLY_V4, REPLY_V6};
 
     fn request(stream: &Stream, numbers: [u64; 2]) -> Vec<u8> {
         let mut buf = PacketBuf::with_capacity(0, 1500);

@@ -48,24 +48,29 @@ impl Echo {
 
     /// The number of the question that `packet` answers, if it answers one.
     pub(super) fn answered(&self, packet: &[u8]) -> Option<u16> {
-        let header = IpHeader::parse(packet).ok()?;
-        if (header.source, header.destination) != (self.to, self.from) || header.later_fragment {
-            return None;
-        }
-        let expected = match self.to {
-            IpAddr::V4(_) => (protocol::ICMP, REPLY_V4),
-            IpAddr::V6(_) => (protocol::ICMPV6, REPLY_V6),
-        };
-        match packet.get(header.payload())? {
-            [kind, 0, _, _, id1, id2, seq1, seq2, ..]
-                if (header.protocol, *kind) == expected
-                    && u16::from_be_bytes([*id1, *id2]) == self.identifier =>
+        match reply(packet, self.from, self.to)? {
+            [_, 0, _, _, id1, id2, seq1, seq2, ..]
+                if u16::from_be_bytes([*id1, *id2]) == self.identifier =>
             {
                 Some(u16::from_be_bytes([*seq1, *seq2]))
             }
             _ => None,
         }
     }
+}
+
+/// The ICMP message of `packet`, if it is an echo reply to what was sent from `from` to `to`.
+pub(crate) fn reply(packet: &[u8], from: IpAddr, to: IpAddr) -> Option<&[u8]> {
+    let header = IpHeader::parse(packet).ok()?;
+    if (header.source, header.destination) != (to, from) || header.later_fragment {
+        return None;
+    }
+    let expected = match to {
+        IpAddr::V4(_) => (protocol::ICMP, REPLY_V4),
+        IpAddr::V6(_) => (protocol::ICMPV6, REPLY_V6),
+    };
+    let message = packet.get(header.payload())?;
+    ((header.protocol, *message.first()?) == expected).then_some(message)
 }
 
 #[cfg(test)]
