@@ -8,6 +8,7 @@
 
 mod batch;
 mod error;
+mod group;
 mod send;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::io::Interest;
 
 pub use batch::{Received, RecvBatch};
 pub use error::BindError;
+pub use group::member_of;
 pub use send::Datagram;
 
 /// What is asked of the kernel for the queues of a socket, in bytes. At 10 Gbit/s it is 3 ms.
@@ -44,61 +46,37 @@ impl UdpSocket {
     /// Binds `addr`, which may be a wildcard address; port 0 takes a free one. Must be called
     /// inside a tokio runtime with I/O enabled, as tokio's own sockets must.
     pub fn bind(addr: SocketAddr) -> Result<Self, BindError> {
-        let failed = |step: &'static str| move |source| BindError::new(addr, step, source);
-        let domain = Domain::for_address(addr);
-        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
-            .map_err(failed("opening a socket"))?;
-        if addr.is_ipv6() {
-            socket
-                .set_only_v6(true)
-                .map_err(failed("making it IPv6-only"))?;
+        Detached::bind(addr, false)?.attach()
+    }
+
+    /// Binds so many sockets (at least one) to one address, for as many threads. What arrives goes
+    /// to the member that [`member_of`] says for the SPI, its first four bytes; what is shorter is
+    /// for member 0. They have to be dropped together: the kernel closes the gap that one leaves.
+    pub fn bind_group(addr: SocketAddr, members: usize) -> Result<Vec<Detached>, BindError> {
+        let first = Detached::bind(addr, false)?;
+        let addr = first.local;
+        let mut group = vec![first];
+        if members > 1 {
+            // Only now, so that a port which another program shares with nobody, or with itself, is
+            // in use.
+            for socket in &group {
+                let shared = socket2::SockRef::from(&socket.socket).set_reuse_port(true);
+                shared.map_err(|source| BindError::new(addr, "sharing it", source))?;
+            }
+            for _ in 1..members {
+                group.push(Detached::bind(addr, true)?);
+            }
+            let last = group.last().map(|member| &member.socket);
+            last.map_or(Ok(()), |socket| group::steer(socket, members))
+                .map_err(|source| BindError::new(addr, "steering by SPI", source))?;
         }
-        let (socket, state) =
-            Self::set_up(socket, addr).map_err(|(step, error)| failed(step)(error))?;
-        let local = socket
-            .local_addr()
-            .map_err(failed("reading back its address"))?;
-        Ok(Self {
-            socket,
-            state,
-            local,
-            with_header: false,
-        })
+        Ok(group)
     }
 
     /// Opens a raw socket for ESP without UDP on `ip`, which may be a wildcard address; needs
     /// CAP_NET_RAW. What it receives begins with the SPI, and every port is 0.
     pub fn bind_esp(ip: IpAddr) -> Result<Self, BindError> {
-        let addr = SocketAddr::new(ip, 0);
-        let failed = |step: &'static str| move |source| BindError::of_esp(ip, step, source);
-        let protocol = Protocol::from(PROTOCOL_ESP);
-        let socket = Socket::new(Domain::for_address(addr), Type::RAW, Some(protocol))
-            .map_err(failed("opening a socket"))?;
-        let (socket, state) =
-            Self::set_up(socket, addr).map_err(|(step, error)| failed(step)(error))?;
-        Ok(Self {
-            socket,
-            state,
-            local: addr,
-            with_header: ip.is_ipv4(),
-        })
-    }
-
-    /// Binds a new socket and sets what both kinds have in common. An error says at which step.
-    fn set_up(
-        socket: Socket,
-        addr: SocketAddr,
-    ) -> Result<(tokio::net::UdpSocket, UdpSocketState), (&'static str, io::Error)> {
-        let failed = |step: &'static str| move |error| (step, error);
-        enlarge_queues(&socket).map_err(failed("enlarging its queues"))?;
-        socket.bind(&addr.into()).map_err(failed("binding it"))?;
-        // Sets non-blocking, PKTINFO and UDP_GRO, and options that are undone below.
-        let state = UdpSocketState::new((&socket).into()).map_err(failed("setting it up"))?;
-        allow_fragments(&socket, addr).map_err(failed("allowing fragments"))?;
-        drop_unused_metadata(&socket, addr).map_err(failed("setting it up"))?;
-        let socket = tokio::net::UdpSocket::from_std(socket.into())
-            .map_err(failed("handing it to the runtime"))?;
-        Ok((socket, state))
+        Detached::bind_esp(ip)?.attach()
     }
 
     /// The address and port it is bound to; the port is 0 for ESP.
@@ -161,6 +139,90 @@ impl UdpSocket {
     pub fn receive_queue(&self) -> io::Result<usize> {
         socket2::SockRef::from(&self.socket).recv_buffer_size()
     }
+}
+
+/// A bound socket that no runtime waits for yet.
+#[derive(Debug)]
+pub struct Detached {
+    socket: std::net::UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+    with_header: bool,
+}
+
+impl Detached {
+    fn bind(addr: SocketAddr, shared: bool) -> Result<Self, BindError> {
+        let failed = |step: &'static str| move |source| BindError::new(addr, step, source);
+        let domain = Domain::for_address(addr);
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))
+            .map_err(failed("opening a socket"))?;
+        if addr.is_ipv6() {
+            socket
+                .set_only_v6(true)
+                .map_err(failed("making it IPv6-only"))?;
+        }
+        if shared {
+            socket.set_reuse_port(true).map_err(failed("sharing it"))?;
+        }
+        let (socket, state) = set_up(socket, addr).map_err(|(step, error)| failed(step)(error))?;
+        let local = socket
+            .local_addr()
+            .map_err(failed("reading back its address"))?;
+        Ok(Self {
+            socket,
+            state,
+            local,
+            with_header: false,
+        })
+    }
+
+    fn bind_esp(ip: IpAddr) -> Result<Self, BindError> {
+        let addr = SocketAddr::new(ip, 0);
+        let failed = |step: &'static str| move |source| BindError::of_esp(ip, step, source);
+        let protocol = Protocol::from(PROTOCOL_ESP);
+        let socket = Socket::new(Domain::for_address(addr), Type::RAW, Some(protocol))
+            .map_err(failed("opening a socket"))?;
+        let (socket, state) = set_up(socket, addr).map_err(|(step, error)| failed(step)(error))?;
+        Ok(Self {
+            socket,
+            state,
+            local: addr,
+            with_header: ip.is_ipv4(),
+        })
+    }
+
+    /// The address and port it is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Gives the socket to the tokio runtime of this thread, which must have I/O enabled.
+    pub fn attach(self) -> Result<UdpSocket, BindError> {
+        let socket = tokio::net::UdpSocket::from_std(self.socket);
+        Ok(UdpSocket {
+            socket: socket.map_err(|source| {
+                BindError::new(self.local, "handing it to the runtime", source)
+            })?,
+            state: self.state,
+            local: self.local,
+            with_header: self.with_header,
+        })
+    }
+}
+
+/// Binds a new socket and sets what both kinds have in common. An error says at which step.
+fn set_up(
+    socket: Socket,
+    addr: SocketAddr,
+) -> Result<(std::net::UdpSocket, UdpSocketState), (&'static str, io::Error)> {
+    let failed = |step: &'static str| move |error| (step, error);
+    enlarge_queues(&socket).map_err(failed("enlarging its queues"))?;
+    socket.bind(&addr.into()).map_err(failed("binding it"))?;
+    // Sets non-blocking, PKTINFO and UDP_GRO, and options that are undone below.
+    let state = UdpSocketState::new((&socket).into()).map_err(failed("setting it up"))?;
+    allow_fragments(&socket, addr).map_err(failed("allowing fragments"))?;
+    drop_unused_metadata(&socket, addr).map_err(failed("setting it up"))?;
+    Ok((socket.into(), state))
 }
 
 /// Asks for long queues: past the system's limit where CAP_NET_ADMIN allows it, else up to it.

@@ -244,6 +244,63 @@ async fn an_operator_learns_what_is_wrong_with_an_address() {
     assert!(error.to_string().contains("192.0.2.1"));
 }
 
+#[tokio::test]
+async fn a_group_is_steered_by_spi() {
+    for v6 in [false, true] {
+        for members in [2, 4] {
+            let client = loopback(v6);
+            let from = client.local_addr();
+            let group = UdpSocket::bind_group(SocketAddr::new(from.ip(), 0), members).unwrap();
+            assert_eq!(group.len(), members);
+            let to = group[0].local_addr();
+            assert!(group.iter().all(|member| member.local_addr() == to));
+            let mut wanted = vec![Vec::new(); members];
+            let spis = [0, 1, 2, 3, 4, 255, 256, 0x1234_5678, 0xffff_fffe, u32::MAX];
+            for spi in spis {
+                let mut payload = spi.to_be_bytes().to_vec();
+                // A bare SPI is long enough to be steered by.
+                if spi % 2 == 0 {
+                    payload.extend([0xaa; 100]);
+                }
+                wanted[member_of(spi, members)].push(payload);
+            }
+            wanted[0].extend([vec![0xff], vec![], vec![1, 2, 3]]);
+            for payload in wanted.iter().flatten() {
+                client.send(from.ip(), to, payload).unwrap();
+            }
+            // From another port and address, to the same member.
+            let moved = loopback(v6);
+            let payload = 0x1234_5678_u32.to_be_bytes().to_vec();
+            moved.send(from.ip(), to, &payload).unwrap();
+            wanted[member_of(0x1234_5678, members)].push(payload);
+            for (member, wanted) in group.into_iter().zip(wanted) {
+                let member = member.attach().unwrap();
+                let seen = receive(&member, wanted.len()).await;
+                let seen: Vec<_> = seen.into_iter().map(|(_, _, bytes)| bytes).collect();
+                assert_eq!(seen, wanted);
+                // Each can answer.
+                member.send(to.ip(), from, b"answer").unwrap();
+                assert_eq!(receive(&client, 1).await[0].1, to);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_group_lets_nobody_else_in() {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let group = UdpSocket::bind_group(any, 3).unwrap();
+    let addr = group[0].local_addr();
+    for members in [1, 2] {
+        let error = UdpSocket::bind_group(addr, members).unwrap_err();
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
+    }
+    // One member is a socket like any other.
+    let single = UdpSocket::bind_group(any, 1).unwrap();
+    let error = UdpSocket::bind(single[0].local_addr()).unwrap_err();
+    assert!(matches!(error, BindError::InUse { .. }), "{error}");
+}
+
 #[test]
 fn an_operator_without_raw_sockets_learns_what_to_do() {
     let denied = || io::Error::from_raw_os_error(libc::EPERM);

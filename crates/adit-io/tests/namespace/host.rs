@@ -23,7 +23,7 @@ const RA: &str = "net.ipv6.conf.uplink/1.accept_ra";
 fn forwarding_is_found_missing_switched_on_and_set_back() {
     in_namespace("forwarding_is_found_missing", async |_| {
         // A dot in the name of an interface, as VLANs have, and a made-up uplink.
-        let _uplink = Tun::create("uplink.1", 1400).unwrap();
+        let (_uplink, _queue) = Tun::create("uplink.1", 1400).unwrap();
         for (key, value) in [(V4, "0"), (V6, "0"), (RA, "1")] {
             write(key, value).unwrap();
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adit_io::host;
 use adit_io::netlink::{Family, Netlink, RouteKind, Scope};
-use adit_io::tun::{Tun, TunError};
+use adit_io::tun::{Queue, Tun, TunError};
 use adit_io::udp::{RecvBatch, UdpSocket};
 use adit_wire::{PacketBuf, udp};
 use ipnet::IpNet;
@@ -24,8 +24,8 @@ fn net(text: &str) -> IpNet {
 }
 
 /// A TUN that is up, with an address of each family.
-async fn ready_tun(netlink: &Netlink) -> Tun {
-    let tun = Tun::create("adit%d", 1400).unwrap();
+async fn ready_tun(netlink: &Netlink) -> (Tun, Queue) {
+    let (tun, queue) = Tun::create("adit%d", 1400).unwrap();
     for address in ["10.77.0.1/16", "2001:db8:77::1/48"] {
         netlink
             .add_address(tun.index(), net(address))
@@ -33,11 +33,11 @@ async fn ready_tun(netlink: &Netlink) -> Tun {
             .unwrap();
     }
     netlink.up(tun.index()).await.unwrap();
-    tun
+    (tun, queue)
 }
 
 /// The next UDP packet that the host sends into the TUN.
-async fn next_udp(tun: &Tun) -> (SocketAddr, SocketAddr, Vec<u8>) {
+async fn next_udp(tun: &Queue) -> (SocketAddr, SocketAddr, Vec<u8>) {
     let mut buf = PacketBuf::with_capacity(HEADROOM, 2048);
     let wait = async {
         loop {
@@ -60,7 +60,7 @@ async fn next_udp(tun: &Tun) -> (SocketAddr, SocketAddr, Vec<u8>) {
 #[test]
 fn packets_of_both_families_go_both_ways() {
     in_namespace("packets_of_both_families_go_both_ways", async |netlink| {
-        let tun = ready_tun(&netlink).await;
+        let (_tun, queue) = ready_tun(&netlink).await;
         let mut batch = RecvBatch::new();
         for (host, client) in [
             ("10.77.0.1", "10.77.5.5"),
@@ -71,13 +71,14 @@ fn packets_of_both_families_go_both_ways() {
             let remote = SocketAddr::new(client, 4000);
 
             socket.send(host, remote, b"to the client").unwrap();
-            let seen = next_udp(&tun).await;
+            let seen = next_udp(&queue).await;
             assert_eq!(
                 seen,
                 (socket.local_addr(), remote, b"to the client".to_vec())
             );
 
-            tun.send(&udp_packet(remote, socket.local_addr(), b"to the host"))
+            queue
+                .send(&udp_packet(remote, socket.local_addr(), b"to the host"))
                 .unwrap();
             tokio::time::timeout(Duration::from_secs(5), socket.readable())
                 .await
@@ -98,7 +99,7 @@ fn a_large_message_is_fragmented_to_the_mtu() {
     in_namespace(
         "a_large_message_is_fragmented_to_the_mtu",
         async |netlink| {
-            let tun = ready_tun(&netlink).await;
+            let (_tun, queue) = ready_tun(&netlink).await;
             for (host, client) in [
                 ("10.77.0.1", "10.77.5.5"),
                 ("2001:db8:77::1", "2001:db8:77:5::5"),
@@ -111,12 +112,12 @@ fn a_large_message_is_fragmented_to_the_mtu() {
                 // The whole datagram, put together from its fragments, which come in order.
                 let mut datagram: Vec<u8> = Vec::new();
                 while datagram.len() < udp::HEADER_LEN + 4000 {
-                    tokio::time::timeout(Duration::from_secs(5), tun.readable())
+                    tokio::time::timeout(Duration::from_secs(5), queue.readable())
                         .await
                         .expect("the next fragment")
                         .unwrap();
                     buf.reset(HEADROOM);
-                    if !tun.recv(&mut buf).unwrap() {
+                    if !queue.recv(&mut buf).unwrap() {
                         continue;
                     }
                     assert!(buf.len() <= 1400);
@@ -138,8 +139,8 @@ fn a_large_message_is_fragmented_to_the_mtu() {
 #[test]
 fn a_new_interface_is_as_asked_and_goes_with_its_owner() {
     in_namespace("a_new_interface_is_as_asked", async |netlink| {
-        let first = Tun::create("adit%d", 1400).unwrap();
-        let second = Tun::create("adit%d", 1280).unwrap();
+        let (first, queue) = Tun::create("adit%d", 1400).unwrap();
+        let (second, _queue) = Tun::create("adit%d", 1280).unwrap();
         assert_eq!((first.name(), second.name()), ("adit0", "adit1"));
         assert_ne!(first.index(), second.index());
         assert_eq!(
@@ -163,7 +164,7 @@ fn a_new_interface_is_as_asked_and_goes_with_its_owner() {
         assert!(matches!(error, TunError::Taken { .. }), "{error:?}");
 
         let index = first.index();
-        drop(first);
+        drop(queue);
         // Other tests start programs: between fork and exec those hold our descriptors too.
         let gone = async {
             loop {
@@ -182,7 +183,7 @@ fn a_new_interface_is_as_asked_and_goes_with_its_owner() {
 #[test]
 fn addresses_are_listed_and_usable_at_once() {
     in_namespace("addresses_are_listed_and_usable_at_once", async |netlink| {
-        let tun = ready_tun(&netlink).await;
+        let (tun, _queue) = ready_tun(&netlink).await;
         // Twice is once.
         let v6 = net("2001:db8:77::1/48");
         netlink.add_address(tun.index(), v6).await.unwrap();
@@ -205,8 +206,8 @@ fn addresses_are_listed_and_usable_at_once() {
 #[test]
 fn routes_come_and_go() {
     in_namespace("routes_come_and_go", async |netlink| {
-        let tun = ready_tun(&netlink).await;
-        let other = Tun::create("other", 1400).unwrap();
+        let (tun, _queue) = ready_tun(&netlink).await;
+        let (other, _other_queue) = Tun::create("other", 1400).unwrap();
         netlink.up(other.index()).await.unwrap();
         for (family, prefix, metric, as_listed) in [
             (Family::V4, "192.0.2.128/25", 7, 7),
@@ -246,7 +247,7 @@ fn routes_come_and_go() {
 #[test]
 fn a_whole_pool_can_be_unreachable_under_its_sessions() {
     in_namespace("a_whole_pool_can_be_unreachable", async |netlink| {
-        let tun = ready_tun(&netlink).await;
+        let (tun, queue) = ready_tun(&netlink).await;
         for (family, pool, session, host, client, stranger) in [
             (
                 Family::V4,
@@ -274,7 +275,7 @@ fn a_whole_pool_can_be_unreachable_under_its_sessions() {
             let client = client.parse().unwrap();
             socket.send(host, client, b"hello").unwrap();
             assert_eq!(
-                next_udp(&tun).await,
+                next_udp(&queue).await,
                 (socket.local_addr(), client, b"hello".to_vec())
             );
             let error = socket.send(host, stranger.parse().unwrap(), b"hello");
@@ -304,7 +305,7 @@ fn the_default_interface_of_each_family() {
         for family in [Family::V4, Family::V6] {
             assert_eq!(netlink.default_interface(family).await.unwrap(), None);
         }
-        let tun = ready_tun(&netlink).await;
+        let (tun, _queue) = ready_tun(&netlink).await;
         for family in [Family::V4, Family::V6] {
             netlink
                 .add_default_route(family, tun.index())
@@ -324,10 +325,10 @@ fn the_default_interface_of_each_family() {
 #[test]
 fn reading_never_waits_and_a_deleted_interface_is_told() {
     in_namespace("reading_never_waits", async |netlink| {
-        let tun = Tun::create("adit%d", 1400).unwrap();
+        let (tun, queue) = Tun::create("adit%d", 1400).unwrap();
         let mut buf = PacketBuf::with_capacity(HEADROOM, 2048);
-        assert!(!tun.recv(&mut buf).unwrap());
-        let down = tun.send(&udp_packet(
+        assert!(!queue.recv(&mut buf).unwrap());
+        let down = queue.send(&udp_packet(
             "10.0.0.1:1".parse().unwrap(),
             "10.0.0.2:1".parse().unwrap(),
             b"x",
@@ -335,7 +336,7 @@ fn reading_never_waits_and_a_deleted_interface_is_told() {
         assert_eq!(down.unwrap_err().raw_os_error(), Some(libc_eio()));
         netlink.up(tun.index()).await.unwrap();
         assert_eq!(
-            tun.send(&[0x10, 0, 0, 0]).unwrap_err().kind(),
+            queue.send(&[0x10, 0, 0, 0]).unwrap_err().kind(),
             std::io::ErrorKind::InvalidInput
         );
         let Some((deleted, _)) = crate::run("reading_never_waits", "ip", &["link", "del", "adit0"])
@@ -345,8 +346,8 @@ fn reading_never_waits_and_a_deleted_interface_is_told() {
         assert!(deleted);
         let gone = async {
             loop {
-                tun.readable().await.unwrap();
-                if let Err(error) = tun.recv(&mut buf) {
+                queue.readable().await.unwrap();
+                if let Err(error) = queue.recv(&mut buf) {
                     return error;
                 }
                 tokio::task::yield_now().await;
@@ -354,6 +355,68 @@ fn reading_never_waits_and_a_deleted_interface_is_told() {
         };
         let error = tokio::time::timeout(Duration::from_secs(5), gone).await;
         error.expect("reading says that the interface is gone");
+    });
+}
+
+#[test]
+fn flows_are_spread_over_queues_and_any_writes() {
+    in_namespace("flows_are_spread_over_queues", async |netlink| {
+        let (tun, queues) = Tun::create_queues("adit%d", 1400, 2).unwrap();
+        for address in ["10.77.0.1/16", "2001:db8:77::1/48"] {
+            netlink
+                .add_address(tun.index(), net(address))
+                .await
+                .unwrap();
+        }
+        netlink.up(tun.index()).await.unwrap();
+        let sender = queues[1].sender();
+        let queues: Vec<Queue> = queues.into_iter().map(|q| q.attach().unwrap()).collect();
+        let mut batch = RecvBatch::new();
+        for (host, client) in [
+            ("10.77.0.1", "10.77.5.5"),
+            ("2001:db8:77::1", "2001:db8:77:5::5"),
+        ] {
+            let [host, client]: [IpAddr; 2] = [host, client].map(|ip| ip.parse().unwrap());
+            let socket = UdpSocket::bind(SocketAddr::new(host, 0)).unwrap();
+            // 64 flows of two packets: each flow in one queue, and not all flows in the same.
+            for _ in 0..2 {
+                for port in 4000..4064 {
+                    let remote = SocketAddr::new(client, port);
+                    socket.send(host, remote, b"to the client").unwrap();
+                }
+            }
+            let mut seen: Vec<Vec<u16>> = Vec::new();
+            for queue in &queues {
+                let mut ports = Vec::new();
+                let mut buf = PacketBuf::with_capacity(HEADROOM, 2048);
+                tokio::time::timeout(Duration::from_secs(5), queue.readable())
+                    .await
+                    .expect("some flows are in each queue")
+                    .unwrap();
+                while queue.recv(&mut buf).unwrap() {
+                    let (_, to, _) = read_udp(buf.as_slice()).unwrap();
+                    ports.push(to.port());
+                    buf.reset(HEADROOM);
+                }
+                seen.push(ports);
+            }
+            assert_eq!(seen[0].len() + seen[1].len(), 128);
+            assert!(seen[0].iter().all(|port| !seen[1].contains(port)));
+
+            let remote = SocketAddr::new(client, 4000);
+            let packet = udp_packet(remote, socket.local_addr(), b"to the host");
+            queues[0].send(&packet).unwrap();
+            sender.send(&packet).unwrap();
+            let mut count = 0;
+            while count < 2 {
+                tokio::time::timeout(Duration::from_secs(5), socket.readable())
+                    .await
+                    .expect("a packet goes into the TUN")
+                    .unwrap();
+                count += socket.recv(&mut batch).unwrap();
+                assert!(batch.iter_mut().all(|r| *r.bytes == *b"to the host"));
+            }
+        }
     });
 }
 

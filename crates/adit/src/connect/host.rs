@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use adit_io::netlink::{MAIN_TABLE, Netlink, NetlinkError, Rule};
-use adit_io::tun::{Tun, TunError};
+use adit_io::tun::{Queue, Tun, TunError};
 use adit_wire::ip::Family;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -38,7 +38,8 @@ pub(super) enum HostError {
 
 /// The interface, with what has been set for it.
 pub(super) struct Tunnel {
-    pub(super) tun: Tun,
+    tun: Tun,
+    pub(super) queue: Queue,
     netlink: Netlink,
     rules: Vec<Rule>,
     resolvers: Option<Resolvers>,
@@ -55,12 +56,13 @@ impl Tunnel {
         routes: &[IpNet],
         dns: bool,
     ) -> Result<Self, HostError> {
-        let tun = Tun::create(name, MTU)?;
+        let (tun, queue) = Tun::create(name, MTU)?;
         let netlink = Netlink::new().await?;
         netlink.up(tun.index()).await?;
         let mut tunnel = Self {
             resolvers: dns.then(|| Resolvers::new(tun.name())),
             tun,
+            queue,
             netlink,
             rules: Vec::new(),
             mtu: MTU,

@@ -158,7 +158,7 @@ impl Session {
                     ready.map_err(|error| error.to_string())?;
                     self.receive(Channel::NatT, &mut from_nat_t, tunnel);
                 }
-                ready = tunnel.tun.readable() => {
+                ready = tunnel.queue.readable() => {
                     ready.map_err(|error| error.to_string())?;
                     self.read_tun(tunnel).map_err(|error| error.to_string())?;
                 }
@@ -315,7 +315,7 @@ impl Session {
             };
             let range = self.client.handle_datagram(path, received.bytes, now);
             if let Some(packet) = range.and_then(|range| received.bytes.get(range))
-                && let Err(error) = tunnel.tun.send(packet)
+                && let Err(error) = tunnel.queue.send(packet)
             {
                 tracing::debug!(%error, "packet not taken by TUN");
             }
@@ -326,7 +326,7 @@ impl Session {
         let mut sealed = Vec::with_capacity(TUN_BATCH);
         while let Some(mut packet) = self.free.pop() {
             packet.reset(HEADROOM);
-            if !tunnel.tun.recv(&mut packet)? {
+            if !tunnel.queue.recv(&mut packet)? {
                 self.free.push(packet);
                 break;
             }
@@ -335,7 +335,7 @@ impl Session {
             if !is_up(of_ipv4) {
                 let why = Unreachable::NoRoute;
                 if let Some(error) = icmp::unreachable_because(packet.as_slice(), why, OWN4, OWN6) {
-                    let _ = tunnel.tun.send(&error);
+                    let _ = tunnel.queue.send(&error);
                 }
                 self.free.push(packet);
                 continue;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use adit_io::host::{Forwarding, Restore, enable_forwarding};
 use adit_io::masquerade::Masquerade;
 use adit_io::netlink::Netlink;
-use adit_io::tun::Tun;
+use adit_io::tun::{Queue, Tun};
 use adit_io::udp::UdpSocket;
 use adit_wire::ip::Family;
 use adit_wire::{Channel, Path};
@@ -24,6 +24,7 @@ const TUN_MTU: u16 = 1500;
 pub(super) struct Host {
     pub(super) sockets: Vec<Socket>,
     pub(super) tun: Tun,
+    pub(super) queue: Queue,
     _masquerade: Option<Masquerade>,
     _forwarding: Restore,
 }
@@ -60,7 +61,7 @@ impl Host {
                 sockets.push(Socket { channel, socket });
             }
         }
-        let tun = Tun::create(&config.tun_name, TUN_MTU)?;
+        let (tun, queue) = Tun::create(&config.tun_name, TUN_MTU)?;
         let netlink = Netlink::new()
             .await
             .map_err(super::system("cannot open netlink"))?;
@@ -82,6 +83,7 @@ impl Host {
         Ok(Self {
             sockets,
             tun,
+            queue,
             _masquerade: masquerade,
             _forwarding: forwarding,
         })

@@ -225,7 +225,7 @@ impl Owner {
     }
 
     fn to_tun(&self, packet: &[u8]) {
-        if let Err(error) = self.host.tun.send(packet) {
+        if let Err(error) = self.host.queue.send(packet) {
             self.unsent.set(self.unsent.get() + 1);
             tracing::debug!(%error, "packet not taken by TUN");
         }
@@ -318,13 +318,13 @@ async fn read_tun(owner: Rc<Owner>) -> Result<(), ServeError> {
         .collect();
     let mut sealed: Vec<(Path, PacketBuf)> = Vec::with_capacity(TUN_BATCH);
     loop {
-        let readable = owner.host.tun.readable().await;
+        let readable = owner.host.queue.readable().await;
         readable.map_err(system("cannot wait for TUN"))?;
         let read = owner.with(|server, now| {
             let mut read = Ok(());
             while let Some(mut packet) = free.pop() {
                 packet.reset(HEADROOM);
-                match owner.host.tun.recv(&mut packet) {
+                match owner.host.queue.recv(&mut packet) {
                     Ok(true) => free.extend(server.keep_tun(packet, now)),
                     Ok(false) => {
                         free.push(packet);
