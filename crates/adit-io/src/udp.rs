@@ -13,6 +13,7 @@ mod send;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use quinn_udp::{Transmit, UdpSocketState};
@@ -40,6 +41,8 @@ pub struct UdpSocket {
     local: SocketAddr,
     /// Bytes of the IP header are before what is received.
     with_header: bool,
+    /// The kernel cuts long messages into datagrams.
+    segmentation: AtomicBool,
 }
 
 impl UdpSocket {
@@ -127,11 +130,12 @@ impl UdpSocket {
     }
 
     /// Sends datagrams to any number of destinations with few system calls, and returns how many
-    /// the kernel took. One that it refuses (no route, a source address that is gone) does not
-    /// keep the others back; a full queue ends the batch. What is missing from the number is
-    /// dropped. The first error is returned only if not one was sent.
+    /// the kernel took. Of neighbours with one source, one destination and one size it makes one
+    /// message that the kernel cuts up, where it can. One that it refuses (no route, a source
+    /// address that is gone) does not keep the others back; a full queue ends the batch. What is
+    /// missing from the number is dropped. The first error is returned only if not one was sent.
     pub fn send_batch(&self, batch: &[Datagram<'_>]) -> io::Result<usize> {
-        send::batch(&self.socket, batch)
+        send::batch(&self.socket, &self.segmentation, batch)
     }
 
     /// Bytes that the kernel gave to the receive queue (twice what was asked, by its own
@@ -148,6 +152,7 @@ pub struct Detached {
     state: UdpSocketState,
     local: SocketAddr,
     with_header: bool,
+    segmentation: bool,
 }
 
 impl Detached {
@@ -168,11 +173,13 @@ impl Detached {
         let local = socket
             .local_addr()
             .map_err(failed("reading back its address"))?;
+        let segmentation = state.max_gso_segments() > 1;
         Ok(Self {
             socket,
             state,
             local,
             with_header: false,
+            segmentation,
         })
     }
 
@@ -188,6 +195,8 @@ impl Detached {
             state,
             local: addr,
             with_header: ip.is_ipv4(),
+            // A raw socket would send the whole message as one packet.
+            segmentation: false,
         })
     }
 
@@ -206,6 +215,7 @@ impl Detached {
             state: self.state,
             local: self.local,
             with_header: self.with_header,
+            segmentation: AtomicBool::new(self.segmentation),
         })
     }
 }

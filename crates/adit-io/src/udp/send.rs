@@ -1,17 +1,28 @@
-//! Many datagrams to many destinations in one system call.
+//! Many datagrams to many destinations in one system call, and runs of them as one message that
+//! the kernel cuts up (UDP_SEGMENT).
 //!
 //! `sendmmsg` by hand: quinn-udp sends one datagram (or one run of equal segments) a call, and
 //! the wrapper of nix has one source address for all datagrams and no way to learn how many were
 //! sent.
 
+mod raw;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use socket2::SockAddr;
+/// Most messages in one call.
+const MESSAGES: usize = 32;
 
 /// Most datagrams in one call.
-const MAX: usize = 32;
+const DATAGRAMS: usize = 128;
+
+/// Most datagrams in one message: the oldest kernel's limit, and a burst that receivers bear.
+const SEGMENTS: usize = 64;
+
+/// Most bytes in one message: what one datagram could be, with any header.
+const MESSAGE_BYTES: usize = 65_000;
 
 /// A datagram to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -24,28 +35,62 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
 }
 
-/// Sends `batch`, see [`UdpSocket::send_batch`](super::UdpSocket::send_batch).
-pub(super) fn batch(socket: &impl AsFd, batch: &[Datagram<'_>]) -> io::Result<usize> {
+/// Sends `batch`, see [`UdpSocket::send_batch`](super::UdpSocket::send_batch). `segmentation`
+/// says whether the kernel cuts messages up for us, and is cleared when it turns out not to.
+pub(super) fn batch(
+    socket: &impl AsFd,
+    segmentation: &AtomicBool,
+    batch: &[Datagram<'_>],
+) -> io::Result<usize> {
+    by_calls(batch, segmentation, |runs| raw::send(socket, runs))
+}
+
+/// Sends `batch` by calls of `send`, which takes runs of datagrams and says how many of them went.
+fn by_calls(
+    batch: &[Datagram<'_>],
+    segmentation: &AtomicBool,
+    mut send: impl FnMut(&[&[Datagram<'_>]]) -> io::Result<usize>,
+) -> io::Result<usize> {
     let mut rest = batch;
     let mut sent = 0;
     let mut first_error = None;
+    // So many at the front of the rest were refused as a run and go one by one.
+    let mut single = 0;
     while !rest.is_empty() {
-        let skip = match send_some(socket, rest) {
+        let mut room: [&[Datagram<'_>]; MESSAGES] = [&[]; MESSAGES];
+        let runs = if single > 0 {
+            into_runs(rest.get(..single).unwrap_or(rest), false, &mut room)
+        } else {
+            into_runs(rest, segmentation.load(Ordering::Relaxed), &mut room)
+        };
+        let first = runs.first().map_or(0, |run| run.len());
+        let skip = match send(runs) {
             Ok(0) => break,
-            Ok(n) => {
-                sent += n;
-                n
+            Ok(messages) => {
+                let datagrams = runs.iter().take(messages).map(|run| run.len()).sum();
+                sent += datagrams;
+                datagrams
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(error) if first > 1 && is_of_segmentation(&error) => {
+                // EIO is about the device or a policy of the host. The others may be about one
+                // path only, whose MTU is too small, or about a source address that is gone.
+                if error.raw_os_error() == Some(libc::EIO) {
+                    segmentation.store(false, Ordering::Relaxed);
+                }
+                single = first;
+                continue;
+            }
             Err(error) => {
                 let full = error.kind() == io::ErrorKind::WouldBlock;
                 first_error.get_or_insert(error);
                 if full {
                     break;
                 }
-                1
+                first
             }
         };
+        single = single.saturating_sub(skip);
         rest = rest.get(skip..).unwrap_or_default();
     }
     match first_error {
@@ -54,122 +99,60 @@ pub(super) fn batch(socket: &impl AsFd, batch: &[Datagram<'_>]) -> io::Result<us
     }
 }
 
-#[expect(unsafe_code, reason = "sendmmsg and its control messages are C")]
-mod raw {
-    use super::*;
-
-    /// Room for the source address of either family.
-    // SAFETY: CMSG_SPACE only computes.
-    const CONTROL: usize =
-        unsafe { libc::CMSG_SPACE(size_of::<libc::in6_pktinfo>() as libc::c_uint) } as usize;
-
-    /// A control message with the alignment of its header.
-    #[derive(Clone, Copy)]
-    #[repr(C)]
-    pub(super) union Control {
-        header: libc::cmsghdr,
-        bytes: [u8; CONTROL],
-    }
-
-    /// Sends up to [`MAX`] datagrams from the front of `batch` in one call.
-    pub(super) fn send_some(socket: &impl AsFd, batch: &[Datagram<'_>]) -> io::Result<usize> {
-        let nowhere = SocketAddr::from(([0; 4], 0));
-        let names: [SockAddr; MAX] = std::array::from_fn(|i| {
-            SockAddr::from(batch.get(i).map_or(nowhere, |datagram| datagram.remote))
-        });
-        let mut controls = [Control {
-            bytes: [0; CONTROL],
-        }; MAX];
-        // SAFETY: all-zero bytes are a valid iovec and a valid mmsghdr: integers and null pointers.
-        let (mut vectors, mut headers): ([libc::iovec; MAX], [libc::mmsghdr; MAX]) =
-            unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-
-        let parts = names
-            .iter()
-            .zip(&mut controls)
-            .zip(&mut vectors)
-            .zip(&mut headers);
-        let mut count = 0;
-        for (datagram, (((name, control), vector), header)) in batch.iter().zip(parts) {
-            vector.iov_base = datagram.payload.as_ptr().cast_mut().cast();
-            vector.iov_len = datagram.payload.len();
-            let header = &mut header.msg_hdr;
-            header.msg_name = name.as_ptr().cast_mut().cast();
-            header.msg_namelen = name.len();
-            header.msg_iov = vector;
-            header.msg_iovlen = 1;
-            set_source(header, control, datagram.local);
-            count += 1;
-        }
-        // SAFETY: the first `count` headers point to `names`, `vectors`, `controls` and the
-        // payloads, all of which outlive the call; the kernel reads them and writes only msg_len.
-        let sent = unsafe {
-            libc::sendmmsg(
-                socket.as_fd().as_raw_fd(),
-                headers.as_mut_ptr(),
-                count,
-                libc::MSG_DONTWAIT,
-            )
-        };
-        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
-    }
-
-    /// Puts the source address into `control` and `control` into `header`.
-    fn set_source(header: &mut libc::msghdr, control: &mut Control, source: IpAddr) {
-        match source {
-            source if source.is_unspecified() => {}
-            IpAddr::V4(ip) => {
-                let info = libc::in_pktinfo {
-                    ipi_ifindex: 0,
-                    ipi_spec_dst: libc::in_addr {
-                        s_addr: u32::from_ne_bytes(ip.octets()),
-                    },
-                    ipi_addr: libc::in_addr { s_addr: 0 },
-                };
-                write(header, control, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
-            }
-            IpAddr::V6(ip) => {
-                let info = libc::in6_pktinfo {
-                    ipi6_addr: libc::in6_addr {
-                        s6_addr: ip.octets(),
-                    },
-                    ipi6_ifindex: 0,
-                };
-                write(
-                    header,
-                    control,
-                    libc::IPPROTO_IPV6,
-                    libc::IPV6_PKTINFO,
-                    info,
-                );
-            }
-        }
-    }
-
-    /// Writes `value` as the one control message of `header`.
-    fn write<T: Copy>(
-        header: &mut libc::msghdr,
-        control: &mut Control,
-        level: i32,
-        kind: i32,
-        value: T,
-    ) {
-        const { assert!(size_of::<T>() <= size_of::<libc::in6_pktinfo>()) };
-        let length = size_of::<T>() as libc::c_uint;
-        header.msg_control = std::ptr::from_mut(control).cast();
-        // SAFETY: CMSG_SPACE only computes.
-        header.msg_controllen = unsafe { libc::CMSG_SPACE(length) } as _;
-        // SAFETY: msg_control points to a `Control`, aligned as a cmsghdr and at least
-        // CMSG_SPACE(size of T) long by the assertion above, so that the header and, unaligned,
-        // the value after it fit.
-        unsafe {
-            let message = libc::CMSG_FIRSTHDR(header);
-            (*message).cmsg_level = level;
-            (*message).cmsg_type = kind;
-            (*message).cmsg_len = libc::CMSG_LEN(length) as _;
-            libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
-        }
-    }
+/// Whether a run may have been refused for being one, so that its datagrams may go one by one.
+fn is_of_segmentation(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE)
+    )
 }
 
-use raw::send_some;
+/// Cuts the front of `batch` into runs for one call, of one datagram each without `segmentation`.
+fn into_runs<'r, 'b>(
+    batch: &'b [Datagram<'b>],
+    segmentation: bool,
+    room: &'r mut [&'b [Datagram<'b>]; MESSAGES],
+) -> &'r [&'b [Datagram<'b>]] {
+    let mut rest = batch.get(..DATAGRAMS).unwrap_or(batch);
+    let mut count = 0;
+    for place in &mut *room {
+        let length = if segmentation {
+            run_length(rest)
+        } else {
+            rest.len().min(1)
+        };
+        if length == 0 {
+            break;
+        }
+        (*place, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        count += 1;
+    }
+    room.get(..count).unwrap_or_default()
+}
+
+/// How many datagrams at the front of `batch` may be one message: one way, one size, and at the
+/// end perhaps one that is shorter. Of none, 0.
+fn run_length(batch: &[Datagram<'_>]) -> usize {
+    let Some((first, others)) = batch.split_first() else {
+        return 0;
+    };
+    let size = first.payload.len();
+    let mut bytes = size;
+    let mut count = 1;
+    for next in others.iter().take(SEGMENTS - 1) {
+        let length = next.payload.len();
+        bytes = bytes.saturating_add(length);
+        let one_way = next.remote == first.remote && next.local == first.local;
+        if !one_way || length == 0 || length > size || bytes > MESSAGE_BYTES {
+            break;
+        }
+        count += 1;
+        if length < size {
+            break;
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::sys::socket::getsockopt;
@@ -102,6 +103,78 @@ async fn a_batch_goes_to_many_from_many() {
                 .collect();
             assert_eq!(receive(client, wanted.len()).await, wanted);
         }
+    }
+}
+
+#[tokio::test]
+async fn runs_of_one_size_arrive_as_the_datagrams_they_were() {
+    for v6 in [false, true] {
+        let server = loopback(v6);
+        let clients = [loopback(v6), loopback(v6)];
+        // Runs of each destination with a shorter end, more than one message takes, and one
+        // datagram that is larger than its predecessor.
+        let mut sizes = vec![1400; 150];
+        sizes.extend([700, 900, 900, 1]);
+        let payloads: Vec<Vec<u8>> = sizes
+            .iter()
+            .enumerate()
+            .map(|(i, size)| vec![i as u8; *size])
+            .collect();
+        for segmentation in [true, false] {
+            server.segmentation.store(segmentation, Ordering::Relaxed);
+            for client in &clients {
+                let batch: Vec<Datagram<'_>> = payloads
+                    .iter()
+                    .map(|payload| Datagram {
+                        local: server.local_addr().ip(),
+                        remote: client.local_addr(),
+                        payload,
+                    })
+                    .collect();
+                assert_eq!(server.send_batch(&batch).unwrap(), payloads.len());
+                let seen = receive(client, payloads.len()).await;
+                let wanted = payloads
+                    .iter()
+                    .map(|payload| (client.local_addr(), server.local_addr(), payload.clone()));
+                assert_eq!(seen, wanted.collect::<Vec<_>>());
+            }
+        }
+    }
+}
+
+mod no_check {
+    use nix::{setsockopt_impl, sockopt_impl};
+
+    sockopt_impl!(
+        /// No checksums, with which the kernel refuses to cut messages up.
+        NoCheck,
+        SetOnly,
+        libc::SOL_SOCKET,
+        libc::SO_NO_CHECK,
+        bool
+    );
+}
+
+#[tokio::test]
+async fn a_run_is_one_message_until_the_kernel_refuses_it() {
+    let (server, client) = (loopback(false), loopback(false));
+    let datagram = Datagram {
+        local: server.local_addr().ip(),
+        remote: client.local_addr(),
+        payload: &[7; 1000],
+    };
+    // Loopback hands an uncut message on to a receiver that takes coalesced ones.
+    let next = async || {
+        let mut message = vec![0; 65_535];
+        client.socket.recv(&mut message).await.unwrap()
+    };
+    assert_eq!(server.send_batch(&[datagram; 40]).unwrap(), 40);
+    assert_eq!(next().await, 40_000);
+
+    setsockopt(&server.socket, no_check::NoCheck, &true).unwrap();
+    assert_eq!(server.send_batch(&[datagram; 40]).unwrap(), 40);
+    for _ in 0..40 {
+        assert_eq!(next().await, 1000);
     }
 }
 
