@@ -3,6 +3,7 @@
 //! - [`pool`]: IPv4 addresses and IPv6 prefixes for clients.
 //! - [`mtu`]: the largest inner packet that a real encapsulation carries, and the MSS of it.
 //! - [`guard`]: what is done to every packet: source address check and MSS clamp.
+//! - [`policy`]: rules for both families, and what of a packet they match.
 //! - [`fragment`]: IPv4 packets that may be cut to fit.
 //! - [`icmp`]: "fragmentation needed", "packet too big" and "destination unreachable".
 //! - [`dhcp4`]: what a client is told that asks by DHCPINFORM (RFC 2131 4.3.5).
@@ -24,6 +25,7 @@ pub mod icmp;
 pub mod mtu;
 pub mod nd;
 mod packet;
+pub mod policy;
 pub mod pool;
 pub mod router;
 #[cfg(test)]

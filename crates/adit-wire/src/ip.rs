@@ -85,6 +85,8 @@ pub struct IpHeader {
     pub hop_limit: u8,
     /// Whether this is a fragment other than the first, so that no upper-layer header is there.
     pub later_fragment: bool,
+    /// Where the packet's payload stands in the whole that it is a fragment of, in bytes.
+    pub fragment_offset: u16,
     /// IPv4: the Don't Fragment bit. IPv6: always true.
     pub dont_fragment: bool,
 }
@@ -102,10 +104,20 @@ const MAX_EXTENSION_HEADERS: usize = 8;
 impl IpHeader {
     /// Checks and reads the headers of `packet`. Bytes past the packet's own length are allowed.
     pub fn parse(packet: &[u8]) -> Result<Self, IpError> {
+        Self::read(packet, false)
+    }
+
+    /// The same for the start of a packet that an ICMP error quotes (RFC 792, RFC 4443 2.4 c): it
+    /// may end before the packet's own length.
+    pub fn parse_quoted(quote: &[u8]) -> Result<Self, IpError> {
+        Self::read(quote, true)
+    }
+
+    fn read(packet: &[u8], cut: bool) -> Result<Self, IpError> {
         match packet.first().map(|first| first >> 4) {
             None => Err(Truncated { needed: 1, left: 0 }.into()),
-            Some(4) => Self::parse_v4(packet),
-            Some(6) => Self::parse_v6(packet),
+            Some(4) => Self::parse_v4(packet, cut),
+            Some(6) => Self::parse_v6(packet, cut),
             Some(version) => Err(IpError::Version(version)),
         }
     }
@@ -120,11 +132,11 @@ impl IpHeader {
         self.payload_start..self.end
     }
 
-    fn parse_v4(packet: &[u8]) -> Result<Self, IpError> {
+    fn parse_v4(packet: &[u8], cut: bool) -> Result<Self, IpError> {
         let mut reader = Reader::new(packet);
         let header_len = usize::from(reader.u8()? & 0x0f) * 4;
         let _tos = reader.u8()?;
-        let end = usize::from(reader.u16()?);
+        let mut end = usize::from(reader.u16()?);
         let _id = reader.u16()?;
         let fragment = reader.u16()?;
         let hop_limit = reader.u8()?;
@@ -137,6 +149,9 @@ impl IpHeader {
                 field: header_len,
                 actual: end,
             });
+        }
+        if cut {
+            end = end.min(packet.len()).max(header_len);
         }
         if end > packet.len() {
             return Err(IpError::Length {
@@ -152,18 +167,22 @@ impl IpHeader {
             end,
             hop_limit,
             later_fragment: fragment & 0x1fff != 0,
+            fragment_offset: (fragment & 0x1fff) << 3,
             dont_fragment: fragment & 0x4000 != 0,
         })
     }
 
-    fn parse_v6(packet: &[u8]) -> Result<Self, IpError> {
+    fn parse_v6(packet: &[u8], cut: bool) -> Result<Self, IpError> {
         let mut reader = Reader::new(packet);
         let _version_class_label = reader.u32()?;
-        let payload_len = usize::from(reader.u16()?);
+        let mut payload_len = usize::from(reader.u16()?);
         let mut protocol = reader.u8()?;
         let hop_limit = reader.u8()?;
         let source = Ipv6Addr::from(reader.array::<16>()?);
         let destination = Ipv6Addr::from(reader.array::<16>()?);
+        if cut {
+            payload_len = payload_len.min(reader.left());
+        }
         let end = 40 + payload_len;
         let mut reader =
             reader
@@ -173,7 +192,7 @@ impl IpHeader {
                     actual: 40 + left,
                 })?;
 
-        let mut later_fragment = false;
+        let mut fragment_offset = 0;
         for _ in 0..MAX_EXTENSION_HEADERS {
             match protocol {
                 HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY => {
@@ -189,15 +208,16 @@ impl IpHeader {
                 FRAGMENT => {
                     protocol = reader.u8()?;
                     reader.u8()?;
-                    later_fragment = reader.u16()? & 0xfff8 != 0;
+                    fragment_offset = reader.u16()? & 0xfff8;
                     reader.u32()?;
-                    if later_fragment {
+                    if fragment_offset != 0 {
                         break;
                     }
                 }
                 _ => break,
             }
         }
+        let later_fragment = fragment_offset != 0;
         if !later_fragment
             && matches!(
                 protocol,
@@ -214,6 +234,7 @@ impl IpHeader {
             end,
             hop_limit,
             later_fragment,
+            fragment_offset,
             dont_fragment: true,
         })
     }
@@ -301,6 +322,28 @@ mod tests {
         let payload = [protocol::TCP, 0, 0x00, 0x09, 0, 0, 0, 1, 1, 2, 3, 4];
         let header = IpHeader::parse(&v6(FRAGMENT, &payload)).unwrap();
         assert!(header.later_fragment);
+        assert_eq!(header.fragment_offset, 8);
         assert_eq!(header.payload(), 48..52);
+    }
+
+    #[test]
+    fn a_quote_may_end_before_the_packet_does() {
+        let mut packet = vec![0x45, 0, 5, 0, 0, 0, 0x20, 0, 64, 17, 0, 0];
+        packet.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        packet.extend([1; 8]);
+        let long = v6(protocol::UDP, &[1; 100]);
+        for (quote, payload) in [(&packet[..], 20..28), (&long[..48], 40..48)] {
+            assert!(IpHeader::parse(quote).is_err());
+            let header = IpHeader::parse_quoted(quote).unwrap();
+            assert_eq!(header.payload(), payload);
+            assert_eq!(header.protocol, protocol::UDP);
+        }
+        // The headers themselves must be there, and bytes past the packet are not its own.
+        assert!(IpHeader::parse_quoted(&packet[..19]).is_err());
+        assert!(IpHeader::parse_quoted(&long[..39]).is_err());
+        packet[0] = 0x4f;
+        assert!(IpHeader::parse_quoted(&packet).is_err());
+        let whole = IpHeader::parse_quoted(&[long.clone(), vec![0; 9]].concat()).unwrap();
+        assert_eq!(whole.end, long.len());
     }
 }

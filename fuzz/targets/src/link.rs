@@ -1,9 +1,11 @@
 //! IP on a link: the views, the clamp, the errors, and both ends of the IPv6 link.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use adit_crypto::Rng;
+use adit_link::policy::{Action, Class, Direction, Flow, Protocol, Rule, Rules, Starter};
 use adit_link::{Host, HostWants, Router, RouterConfig, RouterEvent};
 use adit_link::{dhcp4, guard, icmp};
 use adit_wire::ip::IpHeader;
@@ -32,9 +34,41 @@ pub fn ip_packet(data: &[u8]) {
             "an error that does not parse"
         );
     }
+    judge(data, &header);
     let mut packet = data.to_vec();
     if let Ok(true) = guard::clamp(&mut packet, &header, 1200, 1180) {
         assert_eq!(guard::clamp(&mut packet, &header, 1200, 1180), Ok(false));
+    }
+}
+
+/// Rules see any packet, and what a rule about everything drops is dropped.
+fn judge(data: &[u8], header: &IpHeader) {
+    for cut in [data.len() / 2, 28, 48, data.len()] {
+        let quote = data.get(..cut).unwrap_or(data);
+        if let Ok(quoted) = IpHeader::parse_quoted(quote) {
+            assert!(quote.get(quoted.payload()).is_some(), "a range outside");
+        }
+    }
+    let mut some = Rule::new(Action::Accept);
+    some.starter = Starter::Client;
+    some.protocol = Some(Protocol::Number(6));
+    some.ports = vec![1..=1024];
+    let rules = [some, Rule::new(Action::Drop)].map(Arc::new);
+    let rules = Rules::new(rules.into_iter().enumerate());
+    for direction in [Direction::FromClient, Direction::ToClient] {
+        for owned in [false, true] {
+            let Ok(flow) = Flow::read(data, header, direction, |_| owned) else {
+                continue;
+            };
+            assert_eq!(flow.family(), header.family());
+            for class in [Class::Client, Class::Server, Class::Outside] {
+                let hit = rules
+                    .judge(&flow, class, &|_| false)
+                    .expect("the last rule");
+                let careful = class == Class::Client && hit.rule.action == Action::Accept;
+                assert!(!careful, "a client is reached by accident");
+            }
+        }
     }
 }
 
