@@ -61,6 +61,7 @@ pub fn server() -> adit_server::Config {
         link_mtu: None,
         native_esp: true,
         plain: None,
+        policy: Vec::new(),
         limits: adit_server::Limits::default(),
     }
 }

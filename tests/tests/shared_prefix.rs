@@ -2,11 +2,13 @@
 //! learnt from what clients send and look for duplicates of.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use adit_link::address;
+use adit_link::policy::{Action, Protocol, Rule, Starter};
 use adit_link::pool::MAX_HELD;
-use adit_server::Gauges;
+use adit_server::{Gauges, PolicyRule};
 use adit_tests::{ClientId, World, host, setup};
 use ipnet::Ipv6Net;
 
@@ -20,7 +22,12 @@ fn ip(id: u64) -> Ipv6Addr {
 
 /// A world with this many clients that are up.
 fn world(seed: u64, clients: usize) -> (World, Vec<ClientId>) {
+    world_with(seed, clients, Vec::new())
+}
+
+fn world_with(seed: u64, clients: usize, policy: Vec<PolicyRule>) -> (World, Vec<ClientId>) {
     let mut config = setup::world(seed, clients);
+    config.server.policy = policy;
     let ipv6 = config.server.ipv6.as_mut().unwrap();
     ipv6.prefix = "2001:db8:1:2::/64".parse().unwrap();
     ipv6.shared = Some(ip(0x10));
@@ -169,4 +176,48 @@ fn the_number_of_addresses_is_bounded_and_the_oldest_makes_way() {
     let other = world.state(ids[1]).ipv6.unwrap();
     assert!(world.neighbors.contains(&other));
     assert!(uses(&mut world, ids[1], ip(0x5555)));
+}
+
+/// Hosts of the uplink are no clients, though their addresses are of the same prefix; and an error
+/// about what a client sent from an address that it claimed belongs to that conversation.
+#[test]
+fn the_policy_tells_clients_from_hosts_of_the_uplink() {
+    let rule = |change: &dyn Fn(&mut Rule)| {
+        let mut rule = Rule::new(Action::Drop);
+        change(&mut rule);
+        PolicyRule {
+            users: Vec::new(),
+            groups: Vec::new(),
+            rule: Arc::new(rule),
+        }
+    };
+    let udp = rule(&|rule| {
+        rule.action = Action::Accept;
+        rule.starter = Starter::Client;
+        rule.protocol = Some(Protocol::Number(17));
+    });
+    let (mut world, ids) = world_with(4, 2, vec![udp, rule(&|_| {})]);
+    let (own, neighbour) = (world.state(ids[0]).ipv6.unwrap(), ip(0x99));
+    let out = host::udp_packet(own.into(), neighbour.into(), b"hello");
+    let had = world.server.stats();
+    world.send_ip(ids[0], &out);
+    let back = host::udp_packet(neighbour.into(), own.into(), b"back");
+    world.to_tun(&back);
+    world.run_for(SECOND);
+    assert_eq!(world.state(ids[0]).last_packet, back);
+    // From a router further on, which no rule knows: too big, and the same about nothing.
+    let mut error = host::udp_packet(host::HOST_V6.into(), own.into(), &out[..48]);
+    error[6] = 58;
+    error[40..48].copy_from_slice(&[2, 0, 0, 0, 0, 0, 5, 0]);
+    let mut about_nothing = error.clone();
+    about_nothing[48 + 23] ^= 1;
+    for packet in [&error, &about_nothing] {
+        world.to_tun(packet);
+    }
+    world.run_for(SECOND);
+    assert_eq!(world.state(ids[0]).last_packet, error);
+    let stats = world.server.stats();
+    assert_eq!(stats.policy_dropped, had.policy_dropped + 1);
+    assert_eq!(stats.ip_in, had.ip_in + 1);
+    assert_eq!(stats.ip_between_clients, 0);
 }

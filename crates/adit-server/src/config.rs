@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use adit_link::domain::Domain;
 use adit_link::nd::Preference;
+use adit_link::policy::{Rule, Rules};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::Keyring;
+use crate::{Grant, Keyring};
 
 /// Everything that shapes a server, already checked by whoever made it.
 #[derive(Clone, Debug)]
@@ -35,8 +36,45 @@ pub struct Config {
     pub native_esp: bool,
     /// Whether and for whom L2TP is taken without IPsec.
     pub plain: Option<PlainConfig>,
+    /// What users may reach and be reached by, first to last.
+    pub policy: Vec<PolicyRule>,
     /// Bounds on what peers can make the server hold.
     pub limits: Limits,
+}
+
+/// A rule of the policy, with the users that it is about.
+#[derive(Clone, Debug)]
+pub struct PolicyRule {
+    /// These users, and those of [`groups`](Self::groups); everybody if both are empty.
+    pub users: Vec<String>,
+    /// The users of these groups.
+    pub groups: Vec<String>,
+    /// The rule.
+    pub rule: Arc<Rule>,
+}
+
+impl PolicyRule {
+    fn is_about(&self, grant: &Grant) -> bool {
+        self.users.is_empty() && self.groups.is_empty()
+            || self.users.contains(&grant.user)
+            || grant
+                .group
+                .as_ref()
+                .is_some_and(|group| self.groups.contains(group))
+    }
+}
+
+impl Config {
+    /// The rules about a user; `None` if there are none.
+    pub(crate) fn rules_of(&self, grant: &Grant) -> Option<Arc<Rules>> {
+        let rules = self.policy.iter().enumerate();
+        let rules = Rules::new(
+            rules
+                .filter(|(_, rule)| rule.is_about(grant))
+                .map(|(index, rule)| (index, Arc::clone(&rule.rule))),
+        );
+        (!rules.is_empty()).then(|| Arc::new(rules))
+    }
 }
 
 /// L2TP without IPsec (RFC 2661 8.1), for access concentrators on trusted wires.

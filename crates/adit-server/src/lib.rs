@@ -18,7 +18,9 @@ mod plane;
 mod stats;
 mod timers;
 
-pub use config::{Config, Delegate, Ipv4Config, Ipv6Config, LacSecret, Limits, PlainConfig};
+pub use config::{
+    Config, Delegate, Ipv4Config, Ipv6Config, LacSecret, Limits, PlainConfig, PolicyRule,
+};
 pub use control::{Job, JobDone, Server};
 pub use event::{Decision, Event, SessionId};
 pub use grant::{Device, Grant, Lease, Routes, Standing};

@@ -121,6 +121,12 @@ counters! {
     /// IP packets from one client to another or to an address of theirs that nobody has, wherever
     /// they came from.
     ip_between_clients,
+    /// IP packets that a policy drops, or whose transport header it cannot see.
+    policy_dropped,
+    /// IP packets that a policy rejects.
+    policy_rejected,
+    /// ICMP redirects to clients, which have no other way to go.
+    redirects_dropped,
     /// IPv6 packets from clients that were refused because IPv6 is blocked.
     ipv6_blocked,
     /// Packets for the link itself (ND, DHCP) that were refused.

@@ -119,7 +119,11 @@ impl Server {
             .entry(grant.user.clone())
             .or_default()
             .push(key);
+        let rules = self.config.rules_of(&grant);
         session.grant = grant;
+        if let Some(record) = self.plane.session_mut(key) {
+            record.rules = rules;
+        }
         Ok(())
     }
 

@@ -88,6 +88,7 @@ impl Server {
             sequencing,
             framing: ppp.framing(),
             addresses: Addresses::default(),
+            rules: None,
             ipv4_open: false,
             ipv6_open: false,
             mtu: link_mtu,

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// The networks that clients get their addresses from, without what in them is not theirs.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,14 @@ impl Clients {
                     && !self.server_prefix.as_ref().is_some_and(holds)
                     && !self.hosts6.contains(&address)
             }
+        }
+    }
+
+    /// Whether only clients are in this network.
+    pub(crate) fn holds(&self, net: &IpNet) -> bool {
+        match net {
+            IpNet::V4(net) => self.pool.is_some_and(|pool| pool.contains(net)),
+            IpNet::V6(net) => self.prefixes.iter().any(|prefix| prefix.contains(net)),
         }
     }
 

@@ -12,6 +12,7 @@ use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::udp::{self, UdpHeader};
 use adit_wire::{Channel, Path};
 
+use super::policy::Verdict;
 use super::{GroupKey, L2TP_PORT, Plane, SessionKey};
 
 /// What an ESP packet held.
@@ -260,11 +261,8 @@ impl Plane {
         if is_for_link(&header, bytes, self.own4) {
             return Some(Inbound::Link(key, range.start..range.start + header.end));
         }
-        let to_client = match self.route(header.destination) {
-            Some(to) => to != key,
-            None => self.clients.contains(header.destination),
-        };
-        let record = self.sessions.get_mut(key.0)?;
+        let to = self.route(header.destination);
+        let record = self.sessions.get(key.0)?;
         if !record.addresses.owns(header.source) {
             let claims = self.claims.as_mut().zip(match header.source {
                 IpAddr::V6(source) => Some(source),
@@ -285,14 +283,24 @@ impl Plane {
             self.stats.ipv6_blocked += 1;
             return Some(Inbound::Refused(key, range.start..range.start + header.end));
         }
-        // Clients do not reach each other. Whether anybody has the address is not told.
-        if to_client {
-            self.stats.ip_between_clients += 1;
+        // Whether anybody has an address of the clients is not told.
+        let refused = match self.judge(bytes, &header, (Some(key), to), true) {
+            Verdict::Pass => None,
+            Verdict::Drop => {
+                self.stats.policy_dropped += 1;
+                return None;
+            }
+            Verdict::Reject => Some(&mut self.stats.policy_rejected),
+            Verdict::Apart => Some(&mut self.stats.ip_between_clients),
+        };
+        if let Some(counter) = refused {
+            *counter += 1;
             if self.clients.is_broadcast(header.destination) {
                 return None;
             }
             return Some(Inbound::Refused(key, range.start..range.start + header.end));
         }
+        let record = self.sessions.get_mut(key.0)?;
         match guard::clamp(bytes, &header, record.mss_v4, record.mss_v6) {
             Ok(clamped) => self.stats.mss_clamped += u64::from(clamped),
             Err(_) => {

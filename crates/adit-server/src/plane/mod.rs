@@ -9,14 +9,17 @@
 mod clients;
 mod inbound;
 mod outbound;
+mod policy;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use adit_crypto::EspSuite;
 use adit_esp::{InboundSa, OutboundSa};
 use adit_l2tp::Sequencing;
 use adit_link::guard::Addresses;
+use adit_link::policy::Rules;
 use adit_link::pool::Claims;
 use adit_ppp::Framing;
 use adit_wire::{Channel, Path};
@@ -91,6 +94,8 @@ pub(crate) struct Record {
     pub(crate) sequencing: Sequencing,
     pub(crate) framing: Framing,
     pub(crate) addresses: Addresses,
+    /// What the policy says of its user, if it says anything.
+    pub(crate) rules: Option<Arc<Rules>>,
     pub(crate) ipv4_open: bool,
     pub(crate) ipv6_open: bool,
     pub(crate) mtu: u16,

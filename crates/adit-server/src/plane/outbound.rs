@@ -1,14 +1,15 @@
 //! From an IP packet to the wire: session, MSS, size, then one header after the other, sealed in
 //! place.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use adit_esp::{Expiry, SealBatch};
-use adit_link::{fragment, guard, icmp};
+use adit_link::icmp::{self, Unreachable};
+use adit_link::{fragment, guard};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::{Channel, PacketBuf, Path, Transmit, udp};
 
+use super::policy::Verdict;
 use super::{GroupKey, L2TP_PORT, Outbounds, Plane, SessionKey};
 
 /// Bytes that must be free before an IP packet that is handed to the server.
@@ -56,10 +57,31 @@ impl Plane {
                 return Outbound::Dropped;
             }
         };
-        let to = self.route(header.destination);
-        if self.is_of_another(header.source, to) {
-            self.stats.ip_between_clients += 1;
+        if is_redirect(&header, packet.as_slice()) {
+            self.stats.redirects_dropped += 1;
             return Outbound::Dropped;
+        }
+        let to = self.route(header.destination);
+        let from = self.route(header.source);
+        match self.judge(packet.as_slice(), &header, (from, to), from.is_none()) {
+            Verdict::Pass => {}
+            Verdict::Apart => {
+                self.stats.ip_between_clients += 1;
+                return Outbound::Dropped;
+            }
+            Verdict::Reject if from.is_none() => {
+                self.stats.policy_rejected += 1;
+                return Outbound::Refused(icmp::unreachable_because(
+                    packet.as_slice(),
+                    Unreachable::Prohibited,
+                    self.own4,
+                    self.own6,
+                ));
+            }
+            Verdict::Reject | Verdict::Drop => {
+                self.stats.policy_dropped += 1;
+                return Outbound::Dropped;
+            }
         }
         let Some(key) = to else {
             self.stats.no_route += 1;
@@ -100,15 +122,6 @@ impl Plane {
                 Outbound::Sealed(path)
             }
             None => Outbound::Dropped,
-        }
-    }
-
-    /// Whether a packet with this source is a client's, and is not to go back to that client. The
-    /// host may have turned it around, or somebody behind the host may have made it up.
-    fn is_of_another(&self, source: IpAddr, to: Option<SessionKey>) -> bool {
-        match self.route(source) {
-            Some(from) => to != Some(from),
-            None => self.clients.contains(source),
         }
     }
 
@@ -259,6 +272,17 @@ impl Plane {
         }
         Some(path)
     }
+}
+
+/// Whether it is an ICMP redirect (RFC 792, RFC 4861 4.5). The host, which gets packets between
+/// clients from TUN and sends them there, would tell clients to find each other on their links.
+fn is_redirect(header: &IpHeader, packet: &[u8]) -> bool {
+    let redirect = match header.protocol {
+        ip_protocol::ICMP => 5,
+        ip_protocol::ICMPV6 => 137,
+        _ => return false,
+    };
+    !header.later_fragment && packet.get(header.payload_start) == Some(&redirect)
 }
 
 /// Takes a packet, and leaves an empty buffer without room.

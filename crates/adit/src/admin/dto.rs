@@ -154,6 +154,17 @@ pub(crate) struct Status {
     pub gauges: Gauges,
     /// Everything that is counted, by name.
     pub counters: BTreeMap<String, u64>,
+    /// The rules of the policy, first to last.
+    pub policy: Vec<PolicyCount>,
+}
+
+/// A rule of the policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyCount {
+    /// Its name.
+    pub name: String,
+    /// Packets that it has decided.
+    pub packets: u64,
 }
 
 /// What there is at one moment.

@@ -161,6 +161,7 @@ mod tests {
                 ..Gauges::default()
             },
             counters: [("esp_replayed".to_owned(), 5), ("zero".to_owned(), 0)].into(),
+            policy: Vec::new(),
         });
         let expected = "version      0.1.0\n\
                         pid          42\n\

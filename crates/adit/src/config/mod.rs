@@ -12,6 +12,7 @@ mod networks;
 mod outer;
 mod peers;
 mod plain;
+mod policy;
 mod problem;
 mod proposal;
 mod psk;
@@ -92,6 +93,8 @@ pub(crate) struct Config {
     pub ipv4: Option<Ipv4>,
     /// IPv6 inside the tunnel, if it is served.
     pub ipv6: Option<Ipv6>,
+    /// What users may reach and be reached by, first to last.
+    pub policy: Vec<Policy>,
     /// The link MTU, if it is fixed and not computed.
     pub mtu: Option<u16>,
     /// The users file.
@@ -277,6 +280,15 @@ pub(crate) struct Ipv6 {
     pub blocked: bool,
 }
 
+/// `[[policy]]`.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    /// What its counter is shown under.
+    pub name: String,
+    /// The rule.
+    pub rule: adit_server::PolicyRule,
+}
+
 /// A secret text, wiped when dropped and hidden in Debug output.
 #[derive(Clone)]
 pub(crate) struct Secret(Zeroizing<String>);
@@ -380,6 +392,7 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
     let ipsec = outer::ipsec(settings, folder);
     let l2tp = outer::l2tp(settings, &listen, folder);
     let (ipv4, ipv6) = networks::networks(settings);
+    let policy = policy::read(settings);
     let mtu = inner::mtu(settings, ipv6.is_some());
     let ppp = inner::ppp(settings, folder, ipv6.is_some());
     let users_file = folder.join(users_file(settings));
@@ -396,6 +409,7 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
         ppp,
         ipv4,
         ipv6,
+        policy,
         mtu,
         users_file,
         leases_file,

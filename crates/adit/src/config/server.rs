@@ -115,6 +115,11 @@ impl Config {
             link_mtu: self.mtu,
             native_esp: self.listen.esp,
             plain,
+            policy: self
+                .policy
+                .iter()
+                .map(|policy| policy.rule.clone())
+                .collect(),
             limits: self.limits,
         })
     }

@@ -1,6 +1,8 @@
 //! Reading values by key, with every problem noted and none of them fatal. A key that is asked
 //! for is a known key; what nobody asked for in the end is reported as unknown.
 
+mod lists;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -150,6 +152,33 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// The same of a text or a whole number.
+    pub(super) fn parsed_number<T>(
+        &mut self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, Complaint>,
+    ) -> Option<T> {
+        let text = match self.get(key)?.kind {
+            ValueKind::String(text) => text,
+            ValueKind::I64(number) => number.to_string(),
+            other => {
+                self.error(
+                    key,
+                    format_args!("must be text or a number, not {}", kind(&other)),
+                    "put text in double quotes",
+                );
+                return None;
+            }
+        };
+        match parse(text.trim()) {
+            Ok(value) => Some(value),
+            Err(complaint) => {
+                self.error(key, complaint.message, complaint.help);
+                None
+            }
+        }
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
         let Some(value) = self.get(key) else {
@@ -245,72 +274,6 @@ impl<'a> Settings<'a> {
         match self.get(key).map(|value| value.kind) {
             Some(ValueKind::String(word)) if word.trim() == "off" => None,
             _ => Some(self.duration(key, default, bounds)),
-        }
-    }
-
-    /// A list of texts, each of which `parse` makes something of. `None` if it is not set. From the
-    /// environment it is one text with commas.
-    pub(super) fn list<T>(
-        &mut self,
-        key: &str,
-        mut parse: impl FnMut(&str) -> Result<T, Complaint>,
-    ) -> Option<Vec<T>> {
-        let value = self.get(key)?;
-        let items = match &value.kind {
-            ValueKind::Array(items) => items.clone(),
-            ValueKind::String(text) if value.origin().is_some() => text
-                .split(',')
-                .map(|item| item.trim().trim_matches(['[', ']', '"']).trim())
-                .filter(|item| !item.is_empty())
-                .map(|item| Value::new(None, item))
-                .collect(),
-            other => {
-                self.error(
-                    key,
-                    format_args!("must be a list, not {}", kind(other)),
-                    "put the values in square brackets: [\"one\", \"two\"]",
-                );
-                return Some(Vec::new());
-            }
-        };
-        let mut parsed = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            let at = format!("{key}[{index}]");
-            match item.kind {
-                ValueKind::String(text) => match parse(text.trim()) {
-                    Ok(value) => parsed.push(value),
-                    Err(complaint) => self.error(&at, complaint.message, complaint.help),
-                },
-                other => self.error(
-                    &at,
-                    format_args!("each item must be text, not {}", kind(&other)),
-                    "put each item in double quotes",
-                ),
-            }
-        }
-        Some(parsed)
-    }
-
-    /// How many tables the array of tables at `key` has, whose keys are then asked for as
-    /// `key[0].name`. `keys` are all that they may have.
-    pub(super) fn tables(&mut self, key: &str, keys: &[&str]) -> usize {
-        for name in keys {
-            self.known.insert(format!("{key}.{name}"));
-        }
-        let Some(value) = self.get(key) else {
-            return 0;
-        };
-        let is_table = |value: &Value| matches!(value.kind, ValueKind::Table(_));
-        match &value.kind {
-            ValueKind::Array(items) if items.iter().all(is_table) => items.len(),
-            _ => {
-                self.error(
-                    key,
-                    "can be there several times, each a table of its own",
-                    format!("write [[{key}]] on a line of its own"),
-                );
-                0
-            }
         }
     }
 

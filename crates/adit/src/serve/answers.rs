@@ -54,6 +54,15 @@ fn status(owner: &Rc<Owner>, loaded: &Loaded, started_at: &str) -> dto::Status {
         ipv6_prefix: loaded.config.ipv6.as_ref().map(|ipv6| ipv6.prefix),
         gauges: gauges.into(),
         counters,
+        policy: loaded
+            .config
+            .policy
+            .iter()
+            .map(|policy| dto::PolicyCount {
+                name: policy.name.clone(),
+                packets: policy.rule.rule.hits(),
+            })
+            .collect(),
     }
 }
 

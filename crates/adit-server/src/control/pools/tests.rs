@@ -235,3 +235,30 @@ fn anything_may_happen_in_any_order() {
         }
     }
 }
+
+#[test]
+fn a_shared_prefix_is_not_the_clients_own() {
+    let prefix: Ipv6Net = "2001:db8:1:2::/64".parse().unwrap();
+    let mut ipv6 = Ipv6Config {
+        prefix,
+        client_prefix_length: 64,
+        dns: Vec::new(),
+        search: Vec::new(),
+        routes: Vec::new(),
+        preference: Preference::High,
+        delegate: None,
+        shared: Some("2001:db8:1:2::10".parse().unwrap()),
+        blocked: false,
+    };
+    let neighbour = "2001:db8:1:2::99".parse().unwrap();
+    for (net, shared, is_theirs) in [
+        (prefix, ipv6.shared, false),
+        ("2001:db8:1::/60".parse().unwrap(), None, true),
+    ] {
+        (ipv6.prefix, ipv6.shared) = (net, shared);
+        let pools = Pools::new(None, Some(&ipv6), &Limits::default()).unwrap();
+        let clients = pools.clients(None, Some(&ipv6));
+        assert_eq!(clients.contains(neighbour), is_theirs);
+        assert_eq!(clients.holds(&prefix.into()), is_theirs);
+    }
+}

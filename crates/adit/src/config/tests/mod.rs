@@ -8,6 +8,7 @@ use super::*;
 mod credentials;
 mod networks;
 mod plain;
+mod policy;
 mod proposals;
 
 const PSK: &str = "kL9mQ2xT7vB4nR8wZ3cD6fGh";

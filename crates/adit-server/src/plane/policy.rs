@@ -1,0 +1,122 @@
+//! The policy on the packet path: rules of the sessions at both ends of a packet, and apart from
+//! them no way from one client to another.
+
+use adit_link::policy::{Action, Class, Direction, Flow, Hidden, Rules};
+use adit_wire::ip::IpHeader;
+use ipnet::IpNet;
+
+use super::{Plane, SessionKey};
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It goes on.
+    Pass,
+    /// A rule refuses it, and its sender hears of it.
+    Reject,
+    /// A rule wants it gone, or it hides what rules have to see.
+    Drop,
+    /// It is of another client, and no rule says that it may pass.
+    Apart,
+}
+
+impl Plane {
+    /// Judges a packet from one session, or from behind the host, to another or there. Rules of both
+    /// ends are asked, and the first of all decides. A packet between clients comes by twice, and
+    /// counts for a rule when it leaves its client.
+    pub(super) fn judge(
+        &self,
+        packet: &[u8],
+        header: &IpHeader,
+        (from, to): (Option<SessionKey>, Option<SessionKey>),
+        counts: bool,
+    ) -> Verdict {
+        let from_client = from.is_some() || self.clients.contains(header.source);
+        let to_client = to.is_some() || self.clients.contains(header.destination);
+        let between = from_client && to_client && from != to;
+        // Somebody made it up, or the session has ended.
+        if between && from.is_none() {
+            return Verdict::Apart;
+        }
+        let (rules_from, rules_to) = (self.rules(from), self.rules(to));
+        if rules_from.is_none() && rules_to.is_none() {
+            return if between {
+                Verdict::Apart
+            } else {
+                Verdict::Pass
+            };
+        }
+        if from_client && from == to {
+            return Verdict::Pass;
+        }
+        let within = |net: &IpNet| self.clients.holds(net);
+        let mut first: Option<(usize, &adit_link::policy::Rule)> = None;
+        for (key, rules, direction) in [
+            (from, rules_from, Direction::FromClient),
+            (to, rules_to, Direction::ToClient),
+        ] {
+            let (Some(key), Some(rules)) = (key, rules) else {
+                continue;
+            };
+            let Ok(flow) = self.flow(packet, header, (key, direction), from) else {
+                return Verdict::Drop;
+            };
+            let hit = rules.judge(&flow, self.class(&flow), &within);
+            if let Some(hit) = hit
+                && first.is_none_or(|(index, _)| hit.index < index)
+            {
+                first = Some((hit.index, hit.rule));
+            }
+        }
+        let Some((_, rule)) = first else {
+            return if between {
+                Verdict::Apart
+            } else {
+                Verdict::Pass
+            };
+        };
+        if counts {
+            rule.hit();
+        }
+        match rule.action {
+            Action::Accept => Verdict::Pass,
+            Action::Reject => Verdict::Reject,
+            Action::Drop => Verdict::Drop,
+        }
+    }
+
+    fn rules(&self, key: Option<SessionKey>) -> Option<&Rules> {
+        self.sessions.get(key?.0)?.rules.as_deref()
+    }
+
+    /// The packet as the rules of one end see it. Whose an address is tell the routes, which know
+    /// those of a shared prefix as well. An error that a client sends speaks only of what it has got
+    /// itself: otherwise it would pass to whoever may speak to somebody.
+    fn flow(
+        &self,
+        packet: &[u8],
+        header: &IpHeader,
+        (key, direction): (SessionKey, Direction),
+        from: Option<SessionKey>,
+    ) -> Result<Flow, Hidden> {
+        let owns = |address| self.route(address) == Some(key);
+        let flow = Flow::read(packet, header, direction, owns)?;
+        let is_another =
+            direction == Direction::ToClient && from.is_some() && self.route(flow.remote) != from;
+        if is_another {
+            return Flow::plain(packet, header, direction);
+        }
+        Ok(flow)
+    }
+
+    fn class(&self, flow: &Flow) -> Class {
+        let remote = flow.remote;
+        if remote == self.own4 || remote == self.own6 {
+            Class::Server
+        } else if self.clients.contains(remote) || self.route(remote).is_some() {
+            Class::Client
+        } else {
+            Class::Outside
+        }
+    }
+}
