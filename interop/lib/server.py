@@ -33,22 +33,29 @@ def base():
 
 def toml(tables):
     # strings, numbers, booleans and lists of them are written alike in JSON and TOML
-    return "\n".join(f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items() if value is not None)
-                     for name, table in tables.items())
+    def lines(table):
+        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items() if value is not None)
+    return "\n".join(f"[[{name}]]\n" + lines(table) if several else f"[{name}]\n" + lines(table)
+                     for name, value in tables.items() for several in [isinstance(value, list)]
+                     for table in (value if several else [value]))
 
 
 class Adit:
     """The server in `namespace`, ready for clients when the constructor returns."""
 
-    def __init__(self, lab, namespace, name="adit", **changes):
-        """`changes`: more keys per table, over those of base(): ipsec={"legacy": True}; None takes one out."""
+    def __init__(self, lab, namespace, name="adit", groups=None, **changes):
+        """`changes`: more keys per table, over those of base(): ipsec={"legacy": True}; None takes one out. A list is an
+        array of tables. `groups`: users by the group that they are in."""
         self.lab, self.namespace, self.binary = lab, namespace, lab.binary
         self.folder = Path(lab.out) / name
         self.folder.mkdir()
         net.RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
         tables = base()
         for table, keys in changes.items():
-            tables.setdefault(table, {}).update(keys)
+            if isinstance(keys, list):
+                tables[table] = keys
+            else:
+                tables.setdefault(table, {}).update(keys)
         self.config = self.folder / "adit.toml"
         self.config.write_text(toml(tables))
         psk = self.folder / "psk"
@@ -56,6 +63,11 @@ class Adit:
         psk.chmod(0o600)
         for user, password in USERS.items():
             self.command("user", "add", user, text_in=password + "\n")
+        for group, users in (groups or {}).items():
+            with open(self.folder / "users.toml", "a") as file:
+                file.write(f"[groups.{group}]\n")
+            for user in users:
+                self.command("user", "set", user, "--group", group)
         self.command("check")
         self.start(name)
 

@@ -1,0 +1,120 @@
+"""Rules of a policy, each probed twice: once in each family. Addresses that are not a client's own, and its neighbours."""
+
+import ipaddress
+import re
+
+import bench as at
+from bench import Bench
+from client import LinuxClient, Profile
+from guest import FOLDER, Guest
+from pcap import Capture
+from server import POOL, PREFIX, PSK, USERS, Adit, check_let_go, check_log
+from shell import Daemon
+
+HOST = [at.HOST4, at.HOST6]
+POLICY = [
+    {"name": "web", "users": ["alice"], "to": HOST, "protocol": "tcp", "ports": [8080], "action": "accept"},
+    {"name": "no other tcp", "users": ["alice"], "to": HOST, "protocol": "tcp", "action": "reject"},
+    {"name": "no pings", "users": ["alice"], "to": HOST, "protocol": "icmp", "action": "drop"},
+    {"name": "no names", "groups": ["staff"], "to": HOST, "protocol": "udp", "ports": [53, "5000-5010"], "action": "drop"},
+    {"name": "desk", "users": ["bob"], "from": HOST, "protocol": "tcp", "ports": ["7000-7010"], "action": "reject"},
+    {"name": "greetings", "users": ["alice"], "to": ["clients"], "protocol": "icmp", "action": "accept"},
+    {"name": "chat", "users": ["bob"], "from": ["clients"], "protocol": "tcp", "ports": [9000], "action": "accept"},
+]
+APART = "ip_between_clients"
+# Who asks whom, for what, what comes of it, and what of the server has counted that.
+PROBES = [
+    ("alice", "host", "tcp 8080", "answered", "web"),
+    ("alice", "host", "tcp 8081", "prohibited", "no other tcp"),
+    ("alice", "host", "udp 53", "answered", None),
+    ("alice", "host", "icmp", "silent", "no pings"),
+    ("bob", "host", "tcp 8081", "answered", None),
+    ("bob", "host", "icmp", "answered", None),
+    ("bob", "host", "udp 53", "silent", "no names"),
+    ("bob", "host", "udp 5010", "silent", "no names"),
+    ("bob", "host", "udp 5011", "answered", None),
+    ("host", "bob", "tcp 7000", "prohibited", "desk"),
+    ("host", "bob", "tcp 7011", "answered", None),
+    ("host", "alice", "icmp", "silent", "no pings"),
+    ("alice", "bob", "icmp", "answered", "greetings"),
+    ("bob", "alice", "icmp", "prohibited", APART),
+    ("alice", "bob", "tcp 9000", "answered", "chat"),
+    ("alice", "bob", "tcp 7011", "prohibited", APART),
+    ("bob", "alice", "tcp 9000", "prohibited", APART),
+    ("bob", "alice", "udp 53", "prohibited", APART),
+]
+PORTS = [53, 5010, 5011, 7000, 7011, 8080, 8081, 9000]
+
+
+def run(lab):
+    bench = Bench()
+    adit = Adit(lab, bench.srv, groups={"staff": ["bob"]}, policy=POLICY)
+    before = adit.holdings()
+    answers = lab.keep(Daemon("answers", bench.host.inside(FOLDER / "answer", *PORTS), lab.out / "answers.log"))
+    answers.wait_said(re.compile("listens"), 10)
+    clients = {user: online(lab, bench, user, number) for number, user in enumerate(("alice", "bob"))}
+    addresses = {"host": HOST, **{user: [client.ipv4(), client.ipv6()] for user, client in clients.items()}}
+
+    for whose, whom, what, comes, counted in PROBES:
+        found, counts = [], []
+        for address in addresses[whom]:
+            words = f"knock {what.split()[0]} {address} {' '.join(what.split()[1:])}"
+            was = count_of(adit, counted)
+            if whose == "host":
+                found.append(bench.host.run(FOLDER / "knock", *words.split()[1:]).stdout.strip())
+            else:
+                found.append(clients[whose].guest.run(f"/run/guest/{words}").out.strip())
+            counts.append(counted is None or count_of(adit, counted) > was)
+        lab.equal(found, [comes] * 2, f"{whose} asks {whom} for {what}, in IPv4 and in IPv6")
+        if counted:
+            lab.check(all(counts), f"that is counted under {counted!r} in both", counts)
+
+    for user, client in clients.items():
+        redirects = client.guest.run("nstat -asz IcmpInRedirects Icmp6InRedirects").out
+        lab.check(re.findall(r"Redirects +(\d+)", redirects) == ["0", "0"], f"nobody tells {user} of other ways between clients", redirects)
+    check_sources(lab, bench, adit, clients["bob"], addresses)
+
+    for client in clients.values():
+        client.hang_up()
+    check_let_go(lab, adit, before)
+    check_log(lab, adit)
+
+
+def online(lab, bench, user, number):
+    own = f"10.99.0.{2 + number}"
+    guest = Guest(lab, user, bench.wire, bench.plug(f"c{number}"))
+    guest.card("vec0", f"{own}/24")
+    client = LinuxClient(guest, Profile(own, psk=PSK, user=user, password=USERS[user]), user)
+    client.configure()
+    client.secure()
+    client.dial()
+    client.wait_online()
+    guest.run(f"/run/guest/answer {' '.join(map(str, PORTS))} >/run/out/{user}.answers.log 2>&1 </dev/null &")
+    guest.wait("it listens", f"grep -q listens /run/out/{user}.answers.log", 20)
+    return client
+
+
+def count_of(adit, name):
+    """What a rule or a counter of that name has counted."""
+    status = adit.status()
+    counts = {**status["counters"], **{rule["name"]: rule["packets"] for rule in status["policy"]}}
+    return counts[name] if name else None
+
+
+def check_sources(lab, bench, adit, client, addresses):
+    """From addresses that are a neighbour's, nobody's and somebody's far away."""
+    wire = Capture(lab, bench.host, "lan", "sources")
+    forged = {4: [addresses["alice"][0], str(ipaddress.ip_network(POOL)[0x4321]), "198.51.100.7"],
+              6: [addresses["alice"][1], str(ipaddress.ip_network(PREFIX)[0x4321 << 64 | 7]), "2001:db8:dead::7"]}
+    for family, sources in forged.items():
+        target = HOST[family == 6]
+        for source in sources:
+            was = count_of(adit, "ip_spoofed")
+            client.guest.run(f"ip addr add {source}/{32 if family == 4 else 128} dev ppp0 {'nodad' * (family == 6)}")
+            client.guest.run(f"ping -n -c 3 -i 0.2 -W 1 -I {source} {target}", check=False)
+            client.guest.run(f"ip addr del {source}/{32 if family == 4 else 128} dev ppp0")
+            lab.equal(count_of(adit, "ip_spoofed") - was, 3, f"IPv{family}: packets from {source} that go nowhere")
+        lab.check(client.ping(target), f"IPv{family}: the client's own address still works", client.said)
+    seen = {str(packet.source) for packet in wire.stop()}
+    lab.check(not seen & {*forged[4], *forged[6]} and {*addresses["bob"]} <= seen,
+              "behind the server only the client's own addresses are seen", seen)
