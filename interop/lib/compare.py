@@ -1,4 +1,5 @@
-"""Two servers, one client: throughput each way in each family, and what it costs the server.
+"""Two servers, one client: throughput each way in each family, and what it costs the server; then many
+sessions at once, see load.py.
 
 The client is `adit connect` in a namespace of its own, with AES-256-CBC and HMAC-SHA-1 for both. The
 other end of the traffic is a host behind the server, by cable behind adit, by a bridged TAP behind
@@ -12,6 +13,7 @@ import re
 import statistics
 
 import bench as at
+import load
 import softether
 from bench import Bench
 from net import Namespace, cable
@@ -60,8 +62,9 @@ def servers(lab, bench):
     yield Server("softether", softether.ADDRESS, {"ipv4": softether.HOST}, daemon)
 
 
-def run(lab, seconds, rounds):
-    """Result: {server: {family: {direction: {"mbit": ..., "cpu_s_per_gb": ...}}}}, medians of all rounds."""
+def run(lab, seconds, rounds, sessions):
+    """Result: {server: {family: {direction: {"mbit": ..., "cpu_s_per_gb": ...}}}}, medians of all rounds, and {server: what
+    load.measure gives}, if there are to be sessions."""
     bench = Bench()
     client = Namespace("laptop")
     cable(client, "wifi", bench.wire, "to-laptop")
@@ -79,8 +82,13 @@ def run(lab, seconds, rounds):
             for family, way, mbit, cost in measure(lab, client, server, seconds):
                 lab.note(f"{server.name:<10} {family} {way:<4} {mbit:7.0f} Mbit/s  {cost:6.2f} CPU s/GB")
                 found.setdefault(server.name, {}).setdefault(family, {}).setdefault(way, []).append((mbit, cost))
-    return {name: {family: {way: {"mbit": statistics.median(m for m, _ in runs), "cpu_s_per_gb": statistics.median(c for _, c in runs)}
+    known = ["--user", USER, "--password-file", lab.out / "bench-password", "--psk-file", lab.out / "bench-psk", *OFFER]
+    loads = {}
+    for server in every if sessions else []:
+        loads[server.name] = load.measure(lab, client, server, known, sessions)
+    found = {name: {family: {way: {"mbit": statistics.median(m for m, _ in runs), "cpu_s_per_gb": statistics.median(c for _, c in runs)}
                             for way, runs in ways.items()} for family, ways in families.items()} for name, families in found.items()}
+    return found, loads
 
 
 def measure(lab, client, server, seconds):
@@ -110,7 +118,7 @@ def measure(lab, client, server, seconds):
 def report(found):
     """Both servers and their ratios, as lines."""
     yield f"{'':<12}{'':<6}{'adit':>10}{'SoftEther':>12}{'ratio':>8}"
-    for family, ways in found["adit"].items():
+    for family, ways in found.get("adit", {}).items():
         for way, mine in ways.items():
             theirs = found["softether"].get(family, {}).get(way)
             for key, name, better in (("mbit", "Mbit/s", 1), ("cpu_s_per_gb", "CPU s/GB", -1)):
@@ -122,11 +130,17 @@ def main(lab, words):
     parser = argparse.ArgumentParser(prog="interop/bench", description=__doc__)
     parser.add_argument("--seconds", type=int, default=8, help="length of each transfer")
     parser.add_argument("--rounds", type=int, default=3, help="how often both servers get their turn")
+    parser.add_argument("--sessions", type=int, default=load.MOST, choices=range(load.MOST + 1), metavar="N",
+                        help=f"sessions at once, for set-ups a second and memory; 0: none, at most {load.MOST}")
     parser.add_argument("--out", help="also write the figures here, as JSON")
+    parser.add_argument("--plot", help="also draw them here, as SVG")
     options = parser.parse_args(words)
-    found = run(lab, options.seconds, options.rounds)
-    for line in report(found):
+    found, loads = run(lab, options.seconds, options.rounds, options.sessions)
+    for line in [*report(found), *(load.report(loads) if loads else [])]:
         print(line, flush=True)
     if options.out:
         with open(options.out, "w") as file:
-            json.dump(found, file, indent=2)
+            json.dump(found | {"sessions": loads}, file, indent=2)
+    if options.plot:
+        with open(options.plot, "w") as file:
+            file.write(load.drawing(found, loads))

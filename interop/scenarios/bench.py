@@ -1,14 +1,21 @@
 """`adit bench` loads adit with many sessions, measures both families, and leaves nothing on the server."""
 
 import json
+import os
 import re
 
 import bench as at
 from bench import Bench
+from load import resident
 from net import Namespace, cable
 from server import PSK, USERS, Adit, check_let_go, check_log
+from shell import Failed, wait_for
 
 SESSIONS = 40
+# Set up and ended, that many times SESSIONS
+CYCLES = 8
+# KB that the server may take more after them: a session that stays takes more than 10, each
+GROWTH = 3072
 
 
 def run(lab):
@@ -48,6 +55,8 @@ def run(lab):
         lab.equal(told["ended"], {"clean": SESSIONS, "unanswered": 0}, f"over {family}: how they ended")
         check_let_go(lab, adit, before, seconds=60, what=f"over {family}: at the end")
 
+    check_cycles(lab, adit, ask)
+
     status, told, _ = ask("end-of-tunnel", at.SERVER4, "--sessions", "2", "--spell", "1s", "--hold", "1s", "--size", "100", "--rate", "100")
     lab.check(status == 0 and all(row["lost"] == 0 for row in told["traffic"]), "without a target the far end of each tunnel answers", told)
 
@@ -58,3 +67,29 @@ def run(lab):
     lab.check("2 of 2 sessions did not come up" in said, "and it says so", said)
     lab.equal(adit.stop(), 0, "the server ends on SIGTERM with status")
     check_log(lab, adit, [re.compile("authentication failed"), re.compile("login refused: wrong password")])
+
+
+def check_cycles(lab, adit, ask):
+    """The kernel and the process hold after many set-ups what they held after the first ones."""
+    pid = adit.daemon.process.pid
+
+    def held():
+        rules = adit.namespace.run("nft", "--stateless", "list", "ruleset").stdout
+        return {**adit.holdings(), "rules": rules, "descriptors": len(os.listdir(f"/proc/{pid}/fd"))}
+    for number in range(CYCLES + 1):
+        if number == 1:
+            before, memory = held(), resident(pid)
+        status, told, said = ask(f"cycle-{number}", at.SERVER4, "--sessions", str(SESSIONS), "--no-traffic")
+        if not lab.equal((status, told["setups"]["up"], told["ended"]["clean"]), (0, SESSIONS, SESSIONS), f"cycle {number}: up and ended"):
+            lab.note(said)
+            return
+    what = f"after {CYCLES * SESSIONS} set-ups descriptors, routes, firewall, SAs and leases are what they were"
+    try:
+        wait_for(what, lambda: held() == before, 60)
+        left = None
+    except Failed:
+        now = held()
+        left = {name: (value, now[name]) for name, value in before.items() if now[name] != value}
+    lab.check(not left, what, f"(before, now): {left}")
+    grown = resident(pid) - memory
+    lab.check(grown < GROWTH, f"and it has not grown ({grown} KB)", f"{memory} KB before")
