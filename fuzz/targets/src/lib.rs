@@ -3,6 +3,7 @@
 //! Targets that feed a machine take a sequence of messages, each behind a 16-bit big-endian length
 //! ([`messages`]); an empty one stands for some seconds of silence. A target fails by panicking, by not ending, or by an assertion of its own.
 
+mod bench;
 mod certificate;
 mod esp;
 mod ike;
@@ -15,6 +16,7 @@ mod ppp;
 mod probe;
 mod server;
 
+pub use bench::bench;
 pub use certificate::certificate;
 pub use esp::{esp_open, esp_window};
 pub use ike::{ike_initiator, ike_message, ike_responder};
@@ -31,7 +33,7 @@ pub use server::{server_inside, server_outside};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 19] = [
     ("ike_message", ike_message),
     ("ike_responder", ike_responder),
     ("ike_initiator", ike_initiator),
@@ -48,6 +50,7 @@ pub const TARGETS: [Target; 18] = [
     ("link_packet", link_packet),
     ("ip_packet", ip_packet),
     ("probe", probe),
+    ("bench", bench),
     ("server_outside", server_outside),
     ("server_inside", server_inside),
 ];

@@ -10,4 +10,4 @@ mod traffic;
 
 pub use latency::Latency;
 pub use session::{Session, Stage, Step, Wants};
-pub use traffic::{Measured, Traffic};
+pub use traffic::{Measured, Spell, Traffic};

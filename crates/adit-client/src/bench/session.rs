@@ -8,7 +8,6 @@ use adit_link::address;
 use adit_wire::ip::Family;
 use adit_wire::{PacketBuf, Path, Transmit};
 
-use super::stream::Stream;
 use super::traffic::{Measured, Spell, Traffic};
 use crate::event::Event;
 use crate::{Client, Config, Job, JobDone};
@@ -203,22 +202,16 @@ impl Session {
 
     /// Begins a spell of traffic. [`poll_measured`](Self::poll_measured) tells what came of it.
     pub fn start(&mut self, traffic: Traffic) {
-        match self.stream(&traffic) {
-            Some(stream) => {
-                // cast: a share of 16 bits
-                let phase = f64::from(self.rng.u16()) / 65_536.0;
-                self.spell = Some(Spell::new(traffic, stream, phase));
-            }
-            None => {
-                self.measured = Some(Measured {
-                    impossible: true,
-                    ..Measured::default()
-                });
-            }
+        self.spell = self.spell_of(traffic);
+        if self.spell.is_none() {
+            self.measured = Some(Measured {
+                impossible: true,
+                ..Measured::default()
+            });
         }
     }
 
-    fn stream(&mut self, traffic: &Traffic) -> Option<Stream> {
+    fn spell_of(&mut self, traffic: Traffic) -> Option<Spell> {
         let (from, to) = match (traffic.family, traffic.target) {
             (Family::V4, target) => {
                 let (own, far) = self.ipv4?;
@@ -230,8 +223,10 @@ impl Session {
         let mtu = usize::from(self.mtu.min(self.client.link_mtu()));
         let token = u64::from(self.rng.u32()) << 32 | u64::from(self.rng.u32());
         let is_up = matches!(self.stage, Stage::Up(_)) && !to.is_unspecified();
-        let stream = Stream::new(from, to, token, traffic.size);
-        stream.filter(|_| is_up && traffic.size <= mtu)
+        // cast: a share of 16 bits
+        let phase = f64::from(self.rng.u16()) / 65_536.0;
+        let spell = Spell::new(traffic, (from, to), token, phase);
+        spell.filter(|_| is_up && traffic.size <= mtu)
     }
 
     /// Makes `buf`, with [`HEADROOM`](crate::HEADROOM) and [`TAILROOM`](crate::TAILROOM), the next
