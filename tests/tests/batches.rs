@@ -1,5 +1,5 @@
-//! What a server does with datagrams and packets that come together is what it does with them one
-//! after the other.
+//! What a server or a client does with datagrams and packets that come together is what it does with
+//! them one after the other.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -122,9 +122,9 @@ fn datagrams_that_come_together() {
             let part = part
                 .iter_mut()
                 .map(|(path, payload)| (*path, &mut payload[..]));
-            batched
-                .server
-                .handle_datagrams(part, now, |packet| packets.push(packet.to_vec()));
+            batched.server.handle_datagrams(part, now, |found| {
+                packets.extend(found.iter().map(|packet| packet.to_vec()));
+            });
         }
         assert!(expected.len() >= 3 * 4 * ids.len());
         assert_eq!(packets, expected);
@@ -190,4 +190,78 @@ fn packets_that_come_together() {
     assert!(kept > 100);
     assert_eq!(batched.server.stats(), alone.server.stats());
     assert!(alone.server.stats().cut > 0 && alone.server.stats().too_big > 0);
+}
+
+#[test]
+fn a_client_does_the_same() {
+    let ((mut alone, mut ids), (mut batched, _)) = (connected(), connected());
+    ids.pop();
+    let now = alone.now();
+    let mut towards = Vec::new();
+    for id in ids {
+        let state = alone.state(id).clone();
+        let (v4, v6) = (state.ipv4.unwrap().into(), state.ipv6.unwrap().into());
+        let mut datagrams = Vec::new();
+        let mut expected = Vec::new();
+        for number in 0..20_usize {
+            let (host, own) = match number % 2 {
+                0 => (HOST_V4.into(), v4),
+                _ => (HOST_V6.into(), v6),
+            };
+            let packet = udp_packet(own, host, &vec![number as u8; 60 * number]);
+            let mut buf = PacketBuf::from_slice(HEADROOM, &packet, TAILROOM);
+            assert!(batched.client(id).keep_tun(buf.clone()).is_none());
+            let path = alone.client(id).handle_tun(&mut buf).unwrap();
+            expected.push((buf.as_slice().to_vec(), path));
+
+            let packet = udp_packet(host, own, &vec![number as u8; 60 * number]);
+            let mut buf = PacketBuf::from_slice(HEADROOM, &packet, TAILROOM);
+            let path = alone.server.handle_tun(&mut buf, now).unwrap();
+            let path = Path {
+                local: path.remote,
+                remote: path.local,
+                ..path
+            };
+            let mut payload = buf.as_slice().to_vec();
+            if number % 7 == 3 {
+                datagrams.push((path, payload.clone()));
+            }
+            if number % 7 == 5 {
+                payload[40] ^= 1;
+            }
+            datagrams.push((path, payload));
+            if number % 7 == 6 {
+                datagrams.push((path, vec![0xff]));
+            }
+        }
+        let sealed = batched.client(id).seal_kept();
+        let sealed: Vec<_> = sealed
+            .map(|(buf, path)| (buf.as_slice().to_vec(), path))
+            .collect();
+        assert_eq!(sealed, expected);
+        towards.push((id, datagrams));
+    }
+    for (id, mut datagrams) in towards {
+        let mut copies = datagrams.clone();
+        let mut expected = Vec::new();
+        for (path, payload) in &mut datagrams {
+            let range = alone.client(id).handle_datagram(*path, payload, now);
+            expected.extend(range.map(|range| payload[range].to_vec()));
+        }
+        let mut packets = Vec::new();
+        for part in copies.chunks_mut(9) {
+            let part = part
+                .iter_mut()
+                .map(|(path, payload)| (*path, &mut payload[..]));
+            batched.client(id).handle_datagrams(part, now, |found| {
+                packets.extend(found.iter().map(|packet| packet.to_vec()));
+            });
+        }
+        assert_eq!(expected.len(), 17);
+        assert_eq!(packets, expected);
+        while let Some(transmit) = alone.client(id).poll_transmit() {
+            assert_eq!(batched.client(id).poll_transmit(), Some(transmit));
+        }
+        assert_eq!(batched.client(id).poll_transmit(), None);
+    }
 }

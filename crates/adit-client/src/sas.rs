@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use adit_crypto::{KeyLength, Rng};
-use adit_esp::{Expiry, InboundSa, Lifetime, OutboundSa};
+use adit_esp::{Expiry, InboundSa, Lifetime, OutboundSa, Received, SealBatch};
 use adit_ike::Child;
 use adit_wire::ip::protocol;
 use adit_wire::udp::{self, UdpHeader};
@@ -158,20 +158,29 @@ impl Sas {
         self.pairs.iter().map(|pair| pair.inbound.spi()).collect()
     }
 
+    /// Notes for a packet whose MAC is to be computed ahead the keys that are to verify it.
+    pub(crate) fn expect(&self, packet: &mut Received<'_>) {
+        let spi = adit_esp::spi_of(packet.packet());
+        let mut pairs = self.pairs.iter();
+        if let Some(pair) = pairs.find(|pair| Some(pair.inbound.spi()) == spi) {
+            packet.expect(&pair.inbound);
+        }
+    }
+
     /// Decrypts in place and gives the range of the L2TP message sent to `port`.
-    pub(crate) fn open(&mut self, packet: &mut [u8], port: u16) -> Option<Range<usize>> {
-        let spi = adit_esp::spi_of(packet)?;
+    pub(crate) fn open(&mut self, packet: &mut Received<'_>, port: u16) -> Option<Range<usize>> {
+        let spi = adit_esp::spi_of(packet.packet())?;
         let pair = self
             .pairs
             .iter_mut()
             .find(|pair| pair.inbound.spi() == spi)?;
-        let opened = pair.inbound.open(packet).ok()?;
+        let opened = packet.open(&mut pair.inbound).ok()?;
         pair.outbound.follow(pair.inbound.suite());
         pair.confirmed = true;
         if opened.next_header != protocol::UDP {
             return None;
         }
-        let header = UdpHeader::parse(packet.get(opened.payload.clone())?).ok()?;
+        let header = UdpHeader::parse(packet.packet().get(opened.payload.clone())?).ok()?;
         let start = opened.payload.start;
         (header.source == L2TP_PORT && header.destination == port)
             .then_some(start + udp::HEADER_LEN..start + header.length)
@@ -180,12 +189,25 @@ impl Sas {
     /// Puts inner UDP and ESP around an L2TP message, in place, and gives the way it goes: `path`,
     /// or that of native ESP between the same addresses.
     pub(crate) fn seal(&mut self, packet: &mut PacketBuf, port: u16, path: Path) -> Option<Path> {
-        let addresses = path
-            .local
-            .is_ipv6()
-            .then(|| (path.local.ip(), path.remote.ip()));
-        udp::prepend(packet, port, L2TP_PORT, addresses).ok()?;
+        wrap(packet, port, path)?;
         self.seal_any(packet, protocol::UDP, path)
+    }
+
+    /// The same for a packet that is sealed with those in `batch`; gives it back if it cannot be.
+    pub(crate) fn keep(
+        &mut self,
+        batch: &mut SealBatch<Path>,
+        mut packet: PacketBuf,
+        port: u16,
+        path: Path,
+    ) -> Result<(), PacketBuf> {
+        let Some((pair, ())) = self.current().zip(wrap(&mut packet, port, path)) else {
+            return Err(packet);
+        };
+        let path = pair.path(path);
+        batch
+            .push(&mut pair.outbound, packet, protocol::UDP, path)
+            .map_err(|(_, packet, _)| packet)
     }
 
     /// The same for any payload of ESP.
@@ -195,10 +217,28 @@ impl Sas {
         next_header: u8,
         path: Path,
     ) -> Option<Path> {
+        let pair = self.current()?;
+        pair.outbound.seal(packet, next_header).ok()?;
+        Some(pair.path(path))
+    }
+
+    /// The pair to send on.
+    fn current(&mut self) -> Option<&mut Pair> {
         let known = self.pairs.iter().rposition(|pair| pair.confirmed);
         let newest = self.pairs.len().checked_sub(1);
-        let pair = self.pairs.get_mut(known.or(newest)?)?;
-        pair.outbound.seal(packet, next_header).ok()?;
-        Some(if pair.native { path.native_esp() } else { path })
+        self.pairs.get_mut(known.or(newest)?)
     }
+}
+
+impl Pair {
+    /// The way its packets go, where IKE goes by `path`.
+    fn path(&self, path: Path) -> Path {
+        if self.native { path.native_esp() } else { path }
+    }
+}
+
+/// Puts inner UDP around an L2TP message.
+fn wrap(packet: &mut PacketBuf, port: u16, path: Path) -> Option<()> {
+    let addresses = (path.local.is_ipv6()).then(|| (path.local.ip(), path.remote.ip()));
+    udp::prepend(packet, port, L2TP_PORT, addresses).ok()
 }

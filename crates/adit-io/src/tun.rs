@@ -1,6 +1,6 @@
 //! The TUN interface: what the host routes into the tunnels is read here, what clients send is
-//! written here. One IP packet a read or write, without a header before it (IFF_NO_PI) and
-//! without offloads.
+//! written here. With IFF_VNET_HDR and offloads: one read or write carries one IP packet, or many
+//! segments of one TCP stream (or UDP flow, to read) as one, which are cut up and put together here.
 //!
 //! An interface has one queue or several. The kernel puts each flow into one of them, by a hash of
 //! its own, so every queue has to be read. The interface lives as long as any of its queues:
@@ -74,7 +74,7 @@ impl Tun {
             .with(|options| {
                 options
                     .packet_information(false)
-                    .offload(false)
+                    .offload(true)
                     .multi_queue(multi_queue)
                     .tx_queue_len(QUEUE_PACKETS);
             })

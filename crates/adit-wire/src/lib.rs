@@ -5,6 +5,7 @@
 //! - [`PacketBuf`]: one packet with headroom and tailroom, so that each layer prepends its header
 //!   and appends its trailer in place.
 //! - [`ip`], [`udp`], [`tcp`]: views of inner packets, checked once when made.
+//! - [`offload`]: packets that stand for several, as a TUN interface gives and takes them.
 //! - [`checksum`]: the Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 //! - [`Path`] and [`Transmit`]: where a datagram came from and where one goes.
 //!
@@ -13,6 +14,7 @@
 mod buffer;
 pub mod checksum;
 pub mod ip;
+pub mod offload;
 mod path;
 mod reader;
 pub mod tcp;

@@ -13,6 +13,7 @@ mod leases;
 mod log;
 mod probe;
 mod quickstart;
+mod sealed;
 mod secret;
 mod serve;
 mod time;

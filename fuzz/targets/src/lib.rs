@@ -12,6 +12,7 @@ mod ike_inside;
 mod inputs;
 mod l2tp;
 mod link;
+mod offload;
 mod ppp;
 mod probe;
 mod server;
@@ -25,6 +26,7 @@ pub use ike_inside::ike_inside;
 pub use inputs::messages;
 pub use l2tp::{l2tp_message, l2tp_tunnel};
 pub use link::{ip_packet, link_packet};
+pub use offload::offload;
 pub use ppp::{ppp_eap, ppp_frame, ppp_link};
 pub use probe::probe;
 pub use server::{server_inside, server_outside};
@@ -33,7 +35,7 @@ pub use server::{server_inside, server_outside};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     ("ike_message", ike_message),
     ("ike_responder", ike_responder),
     ("ike_initiator", ike_initiator),
@@ -49,6 +51,7 @@ pub const TARGETS: [Target; 19] = [
     ("ppp_eap", ppp_eap),
     ("link_packet", link_packet),
     ("ip_packet", ip_packet),
+    ("offload", offload),
     ("probe", probe),
     ("bench", bench),
     ("server_outside", server_outside),

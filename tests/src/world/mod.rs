@@ -364,6 +364,11 @@ impl World {
         }
     }
 
+    /// A client with IPsec, for tests that speak for the network.
+    pub fn client(&mut self, id: ClientId) -> &mut Client {
+        self.clients[id.0].client.ipsec()
+    }
+
     /// The server's numbers of a client's tunnel and session.
     pub fn l2tp_ids(&self, id: ClientId) -> Option<(u16, u16)> {
         self.clients[id.0].client.l2tp_ids()

@@ -1,5 +1,6 @@
 //! The connection: one layer after the other, each started by the one below it.
 
+mod batch;
 mod ike;
 
 use std::collections::VecDeque;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
+use adit_esp::{Received, SealBatch};
 use adit_ike::{IdValue, IkeSa};
 use adit_link::mtu::Encapsulation;
 use adit_ppp::Secret;
@@ -58,7 +60,9 @@ impl Job {
 /// One connection to a server, dialled when it is made.
 ///
 /// Feed it with [`handle_datagram`](Self::handle_datagram), [`handle_tun`](Self::handle_tun),
-/// [`handle_timeout`](Self::handle_timeout) and [`handle_job`](Self::handle_job); after each call
+/// [`handle_timeout`](Self::handle_timeout) and [`handle_job`](Self::handle_job), or the twins for
+/// several packets at once ([`handle_datagrams`](Self::handle_datagrams),
+/// [`keep_tun`](Self::keep_tun) with [`seal_kept`](Self::seal_kept)); after each call
 /// take everything from [`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event)
 /// and [`poll_job`](Self::poll_job) until they give `None`, then wait no longer than
 /// [`poll_timeout`](Self::poll_timeout) says.
@@ -89,6 +93,8 @@ pub struct Client {
     call: Call,
     /// Why the call failed, while the SAs are being deleted.
     failure: Option<DownReason>,
+    /// Packets that are to be sealed together.
+    kept: SealBatch<Path>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     down: bool,
@@ -128,6 +134,7 @@ impl Client {
             rekey_not_before: None,
             encapsulate: false,
             keepalive_at: None,
+            kept: SealBatch::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             down: false,
@@ -159,12 +166,24 @@ impl Client {
         datagram: &mut [u8],
         now: Instant,
     ) -> Option<Range<usize>> {
+        let ip = self.take_datagram(path, &mut Received::new(datagram), now);
+        self.drive(now);
+        ip
+    }
+
+    fn take_datagram(
+        &mut self,
+        path: Path,
+        datagram: &mut Received<'_>,
+        now: Instant,
+    ) -> Option<Range<usize>> {
         if self.down {
             return None;
         }
-        let ip = match (path.channel, datagram.strip_prefix(&NON_ESP_MARKER)) {
+        let bytes = datagram.packet();
+        match (path.channel, bytes.strip_prefix(&NON_ESP_MARKER)) {
             (Channel::Ike, _) => {
-                self.handle_ike(path, datagram, now);
+                self.handle_ike(path, bytes, now);
                 None
             }
             (Channel::NatT, Some(message)) => {
@@ -174,17 +193,15 @@ impl Client {
             (Channel::NatT, None) | (Channel::Esp, _) => self.handle_esp(datagram, now),
             // That is a `PlainClient`'s.
             (Channel::L2tp, _) => None,
-        };
-        self.drive(now);
-        ip
+        }
     }
 
-    fn handle_esp(&mut self, packet: &mut [u8], now: Instant) -> Option<Range<usize>> {
+    fn handle_esp(&mut self, packet: &mut Received<'_>, now: Instant) -> Option<Range<usize>> {
         let message = self.sas.open(packet, self.config.inner_port)?;
         self.sas.note_wear(now);
         self.ike.note_peer_alive(now);
         self.call
-            .handle_message(packet, message, now, &mut self.rng)
+            .handle_message(packet.packet(), message, now, &mut self.rng)
     }
 
     /// Takes an IP packet with [`HEADROOM`] before and [`TAILROOM`] after it. If the family is up,

@@ -1,12 +1,15 @@
-//! One queue of a TUN interface: a descriptor of its own, for one thread to read.
+//! One queue of a TUN interface: a descriptor of its own, for one thread to read. What the kernel
+//! gives as one packet is read into memory of its own and copied from there, cut up.
 
+use std::cell::RefCell;
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use adit_wire::PacketBuf;
+use adit_wire::offload::{Coalescer, OffloadError, Segments, VirtioHeader};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tun_rs::SyncDevice;
@@ -15,6 +18,9 @@ use super::TunError;
 
 /// A deleted interface shows as an error condition only, so reading waits for that too.
 const READ_INTEREST: Interest = Interest::READABLE.add(Interest::ERROR);
+
+/// Room for what one read gives: the longest IP packet, which is of IPv6, behind its header.
+const READ_ROOM: usize = VirtioHeader::LEN + 40 + 65_535;
 
 /// A queue that no runtime waits for yet.
 pub struct Detached {
@@ -37,7 +43,11 @@ impl Detached {
             step: "handing it to the runtime",
             source,
         })?;
-        Ok(Queue { device })
+        Ok(Queue {
+            device,
+            reader: RefCell::new(Reader::new()),
+            coalescer: RefCell::new(Coalescer::new()),
+        })
     }
 
     /// Another writer to the interface, for a thread that reads no queue.
@@ -52,18 +62,39 @@ impl Detached {
 /// false.
 pub struct Queue {
     device: AsyncFd<Arc<SyncDevice>>,
+    reader: RefCell<Reader>,
+    coalescer: RefCell<Coalescer>,
 }
 
 impl Queue {
     /// Waits until a packet may be there. Cancelling it loses nothing.
     pub async fn readable(&self) -> io::Result<()> {
+        if self.reader.borrow().segments.is_some() {
+            return Ok(());
+        }
         self.device.ready(READ_INTEREST).await.map(drop)
     }
 
-    /// Reads one packet into the room of `buf` from its start on, and sets its length. False
-    /// when none was waiting. The room must be at least the MTU: the kernel cuts what is longer.
-    /// An error says that the interface is gone.
+    /// Takes one packet into the room of `buf` from its start on, and sets its length. False
+    /// when none was waiting. A packet that is longer than the room is dropped, so that must be at
+    /// least the MTU. An error says that the interface is gone.
     pub fn recv(&self, buf: &mut PacketBuf) -> io::Result<bool> {
+        let mut reader = self.reader.borrow_mut();
+        loop {
+            match reader.next(buf) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {
+                    if !self.read(&mut reader)? {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => reader.refuse(&error),
+            }
+        }
+    }
+
+    /// One read. False when nothing was waiting.
+    fn read(&self, reader: &mut Reader) -> io::Result<bool> {
         // Readiness is looked at before the read, so that what arrives between the read and the
         // clearing of readiness is not lost.
         let ready = pin!(self.device.ready(READ_INTEREST));
@@ -71,19 +102,95 @@ impl Queue {
             Poll::Ready(guard) => guard?,
             Poll::Pending => return Ok(false),
         };
-        match guard.try_io(|device| device.get_ref().recv(buf.spare_mut())) {
-            Ok(read) => {
-                buf.set_len(read?);
+        match guard.try_io(|device| device.get_ref().recv(&mut reader.storage)) {
+            Ok(length) => {
+                reader.begin(length?);
                 Ok(true)
             }
             Err(_would_block) => Ok(false),
         }
     }
 
+    /// How many packets from the kernel have been dropped for what was said of them.
+    pub fn refused(&self) -> u64 {
+        self.reader.borrow().refused
+    }
+
     /// Hands one IP packet to the host. An error drops the packet: it is neither IPv4 nor IPv6
     /// (`InvalidInput`), the interface is down (EIO) or the kernel has no memory for it.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
-        self.device.get_ref().send(packet).map(drop)
+        send(self.device.get_ref(), packet)
+    }
+
+    /// Hands IP packets to the host, segments of a TCP stream together. The order stays within a
+    /// flow. Returns how many the kernel took; what is missing from the number is dropped. The
+    /// first error is returned only if it took none.
+    pub fn send_batch(&self, packets: &[&[u8]]) -> io::Result<usize> {
+        let mut sent = 0;
+        let mut first_error = None;
+        let mut coalescer = self.coalescer.borrow_mut();
+        coalescer.coalesce(packets, |parts, count| {
+            match self.device.get_ref().send_vectored(parts) {
+                Ok(_) => sent += count,
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        });
+        match first_error {
+            Some(error) if sent == 0 => Err(error),
+            _ => Ok(sent),
+        }
+    }
+}
+
+/// What was read last, as far as it has not been given out.
+struct Reader {
+    storage: Box<[u8]>,
+    length: usize,
+    segments: Option<Segments>,
+    refused: u64,
+}
+
+impl Reader {
+    fn new() -> Self {
+        Self {
+            storage: vec![0; READ_ROOM].into_boxed_slice(),
+            length: 0,
+            segments: None,
+            refused: 0,
+        }
+    }
+
+    /// Takes it that so many bytes were read.
+    fn begin(&mut self, length: usize) {
+        self.length = length;
+        let read = self.storage.get(..length).unwrap_or_default();
+        let segments = VirtioHeader::parse(read)
+            .map_err(OffloadError::from)
+            .and_then(|(header, packet)| Segments::new(&header, packet));
+        match segments {
+            Ok(segments) => self.segments = Some(segments),
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    /// The next packet of what was read.
+    fn next(&mut self, buf: &mut PacketBuf) -> Result<bool, OffloadError> {
+        let Some(segments) = &mut self.segments else {
+            return Ok(false);
+        };
+        let packet = self.storage.get(VirtioHeader::LEN..self.length);
+        let found = segments.next(packet.unwrap_or_default(), buf)?;
+        if !found {
+            self.segments = None;
+        }
+        Ok(found)
+    }
+
+    fn refuse(&mut self, error: &OffloadError) {
+        self.refused += 1;
+        tracing::debug!(%error, "packet from TUN dropped");
     }
 }
 
@@ -96,8 +203,15 @@ pub struct Sender {
 impl Sender {
     /// As [`Queue::send`].
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
-        self.device.send(packet).map(drop)
+        send(&self.device, packet)
     }
+}
+
+fn send(device: &SyncDevice, packet: &[u8]) -> io::Result<()> {
+    let header = VirtioHeader::default().to_bytes();
+    device
+        .send_vectored(&[IoSlice::new(&header), IoSlice::new(packet)])
+        .map(drop)
 }
 
 #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]

@@ -6,9 +6,13 @@ use std::time::Duration;
 use adit_io::host;
 use adit_io::netlink::{Family, Netlink, RouteKind, Scope};
 use adit_io::tun::{Queue, Tun, TunError};
-use adit_io::udp::{RecvBatch, UdpSocket};
+use adit_io::udp::{Datagram, RecvBatch, UdpSocket};
+use adit_wire::checksum::Sum;
+use adit_wire::ip::{IpHeader, protocol};
 use adit_wire::{PacketBuf, udp};
 use ipnet::IpNet;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::in_namespace;
 use crate::packets::{read_udp, udp_packet};
@@ -415,6 +419,130 @@ fn flows_are_spread_over_queues_and_any_writes() {
                     .unwrap();
                 count += socket.recv(&mut batch).unwrap();
                 assert!(batch.iter_mut().all(|r| *r.bytes == *b"to the host"));
+            }
+        }
+    });
+}
+
+/// What came out of the TUN, with source and destination exchanged: the host's stream to a client
+/// comes back as the client's to the host. The checksums are those that they were.
+fn turned(packet: &[u8]) -> Vec<u8> {
+    let ip = IpHeader::parse(packet).unwrap();
+    assert_eq!((ip.protocol, ip.end), (protocol::TCP, packet.len()));
+    let segment = &packet[ip.payload()];
+    let sum = Sum::new().pseudo_header(
+        ip.source,
+        ip.destination,
+        protocol::TCP,
+        segment.len() as u32,
+    );
+    assert_eq!(sum.bytes(segment).finish(), 0);
+    let addresses = match ip.family() {
+        Family::V4 => 12..20,
+        Family::V6 => 8..40,
+    };
+    let mut packet = packet.to_vec();
+    let middle = addresses.len() / 2;
+    packet[addresses].rotate_left(middle);
+    packet
+}
+
+#[test]
+fn a_stream_is_cut_up_and_put_together() {
+    in_namespace("a_stream_is_cut_up", async |netlink| {
+        let (tun, queue) = ready_tun(&netlink).await;
+        let counted = |what: &str| {
+            let file = std::fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+            let line = file.lines().find(|line| line.contains(tun.name())).unwrap();
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let at = if what == "in" { 2 } else { 10 };
+            fields[at].parse::<usize>().unwrap()
+        };
+        for (host, client) in [
+            ("10.77.0.1", "10.77.5.5"),
+            ("2001:db8:77::1", "2001:db8:77:5::5"),
+        ] {
+            let [host, client]: [IpAddr; 2] = [host, client].map(|ip| ip.parse().unwrap());
+            let listener = TcpListener::bind((host, 0)).await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let sent: Vec<u8> = (0..8 << 20).map(|i: u32| (i ^ (i >> 11)) as u8).collect();
+            let before = (counted("in"), counted("out"));
+            let (mut taken, mut handed) = (0, 0);
+            let carry = async {
+                let mut bufs: Vec<_> = (0..64)
+                    .map(|_| PacketBuf::with_capacity(HEADROOM, 1400))
+                    .collect();
+                loop {
+                    queue.readable().await.unwrap();
+                    let mut packets = Vec::new();
+                    for buf in &mut bufs {
+                        buf.reset(HEADROOM);
+                        if !queue.recv(buf).unwrap() {
+                            break;
+                        }
+                        assert_eq!(buf.headroom(), HEADROOM);
+                        packets.push(turned(buf.as_slice()));
+                    }
+                    taken += packets.len();
+                    let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+                    handed += queue.send_batch(&packets).unwrap();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let receive = async {
+                let (mut stream, from) = listener.accept().await.unwrap();
+                assert_eq!(from.ip(), client);
+                let mut received = Vec::new();
+                stream.read_to_end(&mut received).await.unwrap();
+                received
+            };
+            let send = async {
+                let mut stream = TcpStream::connect((client, port)).await.unwrap();
+                stream.write_all(&sent).await.unwrap();
+                stream.shutdown().await.unwrap();
+                // Until its end has been acknowledged.
+                let _ = stream.read(&mut [0]).await;
+            };
+            let whole = async { tokio::join!(receive, send).0 };
+            tokio::select! {
+                received = tokio::time::timeout(Duration::from_secs(20), whole) => {
+                    assert!(received.expect("it arrives") == sent, "it arrives as it was");
+                }
+                () = carry => {}
+            }
+            assert_eq!(queue.refused(), 0);
+            let (read, written) = (counted("out") - before.1, counted("in") - before.0);
+            assert!(taken > sent.len() / 1400 && handed >= taken - 64);
+            assert!(read < taken / 2, "{taken} packets by {read} reads");
+            assert!(written < handed / 2, "{handed} packets by {written} writes");
+        }
+    });
+}
+
+#[test]
+fn datagrams_that_leave_as_one_are_cut_up() {
+    in_namespace("datagrams_that_leave_as_one", async |netlink| {
+        let (_tun, queue) = ready_tun(&netlink).await;
+        for (host, client) in [
+            ("10.77.0.1", "10.77.5.5"),
+            ("2001:db8:77::1", "2001:db8:77:5::5"),
+        ] {
+            let [host, client]: [IpAddr; 2] = [host, client].map(|ip| ip.parse().unwrap());
+            let socket = UdpSocket::bind(SocketAddr::new(host, 0)).unwrap();
+            let remote = SocketAddr::new(client, 4000);
+            let payloads: Vec<Vec<u8>> = (0..40u8).map(|i| vec![i; 1200]).collect();
+            let batch: Vec<_> = payloads
+                .iter()
+                .map(|payload| Datagram {
+                    local: host,
+                    remote,
+                    payload,
+                })
+                .collect();
+            assert_eq!(socket.send_batch(&batch).unwrap(), 40);
+            for payload in payloads {
+                let seen = next_udp(&queue).await;
+                assert_eq!(seen, (socket.local_addr(), remote, payload));
             }
         }
     });

@@ -12,13 +12,13 @@ use crate::plane::Seal;
 
 impl Server {
     /// Takes datagrams that arrived together, each as
-    /// [`handle_datagram`](Self::handle_datagram) would in its turn, and shows every IP packet for TUN
-    /// to `to_tun`.
+    /// [`handle_datagram`](Self::handle_datagram) would in its turn, and shows the IP packets for
+    /// TUN to `to_tun`, all at once.
     pub fn handle_datagrams<'a>(
         &mut self,
         datagrams: impl IntoIterator<Item = (Path, &'a mut [u8])>,
         now: Instant,
-        mut to_tun: impl FnMut(&[u8]),
+        to_tun: impl FnOnce(&[&[u8]]),
     ) {
         let (paths, mut packets): (Vec<_>, Vec<_>) = datagrams
             .into_iter()
@@ -33,12 +33,18 @@ impl Server {
             }
             adit_esp::authenticate(Kernel::best(), &mut packets);
         }
-        for (path, mut packet) in paths.into_iter().zip(packets) {
-            if let Some(range) = self.take_datagram(path, &mut packet, now)
-                && let Some(packet) = packet.packet().get(range)
-            {
-                to_tun(packet);
-            }
+        let ranges: Vec<_> = paths
+            .into_iter()
+            .zip(&mut packets)
+            .map(|(path, packet)| self.take_datagram(path, packet, now))
+            .collect();
+        let found: Vec<&[u8]> = packets
+            .iter()
+            .zip(ranges)
+            .filter_map(|(packet, range)| packet.packet().get(range?))
+            .collect();
+        if !found.is_empty() {
+            to_tun(&found);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use adit_client::{Client, DownReason, Event, HEADROOM, JobDone, TAILROOM};
 use adit_ike::Dpd;
-use adit_io::udp::{Datagram, RecvBatch, UdpSocket};
+use adit_io::udp::{RecvBatch, UdpSocket};
 use adit_link::icmp::{self, Unreachable};
 use adit_wire::{Channel, PacketBuf, Path};
 use tokio::task::JoinSet;
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::Stop;
 use super::host::Tunnel;
 use crate::dial::{Identity, local_address};
+use crate::sealed;
 use crate::time::until;
 
 /// Packets read from TUN before what they became is sent.
@@ -307,23 +308,22 @@ impl Session {
             tracing::debug!(%error, "receive error");
             return;
         }
-        for received in batch.iter_mut() {
+        let datagrams = batch.iter_mut().map(|received| {
             let path = Path {
                 channel,
                 local: received.local,
                 remote: received.remote,
             };
-            let range = self.client.handle_datagram(path, received.bytes, now);
-            if let Some(packet) = range.and_then(|range| received.bytes.get(range))
-                && let Err(error) = tunnel.queue.send(packet)
-            {
-                tracing::debug!(%error, "packet not taken by TUN");
+            (path, received.bytes)
+        });
+        self.client.handle_datagrams(datagrams, now, |packets| {
+            if let Err(error) = tunnel.queue.send_batch(packets) {
+                tracing::debug!(%error, "packets not taken by TUN");
             }
-        }
+        });
     }
 
     fn read_tun(&mut self, tunnel: &Tunnel) -> io::Result<()> {
-        let mut sealed = Vec::with_capacity(TUN_BATCH);
         while let Some(mut packet) = self.free.pop() {
             packet.reset(HEADROOM);
             if !tunnel.queue.recv(&mut packet)? {
@@ -340,20 +340,11 @@ impl Session {
                 self.free.push(packet);
                 continue;
             }
-            match self.client.handle_tun(&mut packet) {
-                Some(path) => sealed.push((path, packet)),
-                None => self.free.push(packet),
-            }
+            self.free.extend(self.client.keep_tun(packet));
         }
-        let datagrams: Vec<_> = sealed
-            .iter()
-            .map(|(path, packet)| Datagram {
-                local: path.local.ip(),
-                remote: path.remote,
-                payload: packet.as_slice(),
-            })
-            .collect();
-        if let Err(error) = self.nat_t.send_batch(&datagrams)
+        let sealed = self.client.seal_kept();
+        let sealed: Vec<_> = sealed.map(|(packet, path)| (path, packet)).collect();
+        if let Err(error) = self.nat_t.send_batch(&sealed::datagrams(&sealed))
             && error.kind() != ErrorKind::WouldBlock
         {
             tracing::debug!(%error, "packets not sent");

@@ -38,6 +38,7 @@ fn status(owner: &Rc<Owner>, loaded: &Loaded, started_at: &str) -> dto::Status {
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     counters.insert("unsent".into(), owner.unsent());
+    counters.insert("tun_refused".into(), owner.host().queue.refused());
     dto::Status {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),

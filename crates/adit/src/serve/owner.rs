@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use adit_io::udp::{Datagram, RecvBatch};
+use adit_io::udp::RecvBatch;
 use adit_server::{Event, HEADROOM, Server, TAILROOM};
 use adit_wire::{PacketBuf, Path};
 use tokio::sync::{Notify, mpsc};
@@ -16,6 +16,7 @@ use super::logins::{Login, Logins};
 use super::uplink::{Uplink, follow};
 use super::{ServeError, system};
 use crate::leases::Store;
+use crate::sealed;
 use crate::users::Clock;
 
 /// Packets read from TUN before what they became is sent.
@@ -116,7 +117,7 @@ impl Owner {
             if let Some(transmit) = server.poll_transmit() {
                 self.send(&transmit.path, &transmit.payload);
             } else if let Some(packet) = server.poll_tun() {
-                self.to_tun(&packet);
+                self.to_tun(&[&packet]);
             } else if let Some(job) = server.poll_job() {
                 let owner = Rc::clone(self);
                 let unix = crate::time::since_epoch(SystemTime::now());
@@ -224,11 +225,13 @@ impl Owner {
         }
     }
 
-    fn to_tun(&self, packet: &[u8]) {
-        if let Err(error) = self.host.queue.send(packet) {
-            self.unsent.set(self.unsent.get() + 1);
-            tracing::debug!(%error, "packet not taken by TUN");
-        }
+    fn to_tun(&self, packets: &[&[u8]]) {
+        let sent = self.host.queue.send_batch(packets).unwrap_or_else(|error| {
+            tracing::debug!(%error, "packets not taken by TUN");
+            0
+        });
+        let unsent = packets.len().saturating_sub(sent) as u64;
+        self.unsent.set(self.unsent.get() + unsent);
     }
 
     /// Sends sealed packets, those of one socket in one call.
@@ -239,14 +242,7 @@ impl Owner {
             let Some(socket) = run.first().and_then(|(path, _)| self.host.socket_for(path)) else {
                 continue;
             };
-            let datagrams: Vec<_> = run
-                .iter()
-                .map(|(path, packet)| Datagram {
-                    local: path.local.ip(),
-                    remote: path.remote,
-                    payload: packet.as_slice(),
-                })
-                .collect();
+            let datagrams = sealed::datagrams(run);
             let sent = socket.send_batch(&datagrams).unwrap_or_default();
             let unsent = (datagrams.len() - sent.min(datagrams.len())) as u64;
             self.unsent.set(self.unsent.get() + unsent);
@@ -308,7 +304,7 @@ fn take_batch(owner: &Rc<Owner>, channel: adit_wire::Channel, batch: &mut RecvBa
             };
             (path, received.bytes)
         });
-        server.handle_datagrams(datagrams, now, |packet| owner.to_tun(packet));
+        server.handle_datagrams(datagrams, now, |packets| owner.to_tun(packets));
     });
 }
 

@@ -1,0 +1,69 @@
+//! What comes together is worked on together: the MACs of datagrams that one read brought, and the
+//! sealing of packets that one wait for TUN brought. Everything else is done for each in its turn.
+
+use std::time::Instant;
+
+use adit_crypto::Kernel;
+use adit_esp::Received;
+use adit_wire::{Channel, PacketBuf, Path};
+
+use super::Client;
+
+impl Client {
+    /// Takes datagrams that arrived together, each as
+    /// [`handle_datagram`](Self::handle_datagram) would in its turn, and shows the IP packets in
+    /// them to `to_tun`, all at once.
+    pub fn handle_datagrams<'a>(
+        &mut self,
+        datagrams: impl IntoIterator<Item = (Path, &'a mut [u8])>,
+        now: Instant,
+        to_tun: impl FnOnce(&[&[u8]]),
+    ) {
+        let (paths, mut packets): (Vec<_>, Vec<_>) = datagrams
+            .into_iter()
+            .map(|(path, bytes)| (path, Received::new(bytes)))
+            .unzip();
+        if packets.len() > 1 {
+            for (path, packet) in paths.iter().zip(&mut packets) {
+                // Of UDP 4500 this takes IKE along: the SPI in its place is zero, which no SA has.
+                if matches!(path.channel, Channel::Esp | Channel::NatT) {
+                    self.sas.expect(packet);
+                }
+            }
+            adit_esp::authenticate(Kernel::best(), &mut packets);
+        }
+        let mut ranges = Vec::with_capacity(packets.len());
+        for (path, packet) in paths.into_iter().zip(&mut packets) {
+            let range = self.take_datagram(path, packet, now);
+            // Traffic has nothing to say to any machine.
+            if range.is_none() {
+                self.drive(now);
+            }
+            ranges.push(range);
+        }
+        self.drive(now);
+        let found: Vec<&[u8]> = packets
+            .iter()
+            .zip(ranges)
+            .filter_map(|(packet, range)| packet.packet().get(range?))
+            .collect();
+        if !found.is_empty() {
+            to_tun(&found);
+        }
+    }
+
+    /// As [`handle_tun`](Self::handle_tun), but a packet that goes to the server is kept until
+    /// [`seal_kept`](Self::seal_kept). Gives the buffer back if it does not.
+    pub fn keep_tun(&mut self, mut packet: PacketBuf) -> Option<PacketBuf> {
+        if self.call.wrap_ip(&mut packet).is_none() {
+            return Some(packet);
+        }
+        let (path, port) = (self.ike.path(), self.config.inner_port);
+        self.sas.keep(&mut self.kept, packet, port, path).err()
+    }
+
+    /// Seals what [`keep_tun`](Self::keep_tun) kept, and gives out the datagrams in their order.
+    pub fn seal_kept(&mut self) -> impl Iterator<Item = (PacketBuf, Path)> {
+        self.kept.seal(Kernel::best())
+    }
+}
