@@ -283,6 +283,7 @@ fn access_ends_when_it_is_due_and_when_it_is_taken_away() {
             "user1" => Standing::Ends { why: "removed" },
             _ => Standing::Stays {
                 expires: Some(soon),
+                rate: None,
             },
         },
         world.now(),
@@ -291,9 +292,11 @@ fn access_ends_when_it_is_due_and_when_it_is_taken_away() {
     assert!(world.state(ids[1]).down.is_some());
     assert!(world.state(ids[2]).down.is_none());
     // The date is taken back.
-    world
-        .server
-        .review(|_| Standing::Stays { expires: None }, world.now());
+    let stays = Standing::Stays {
+        expires: None,
+        rate: None,
+    };
+    world.server.review(|_| stays, world.now());
     world.run_for(10 * MINUTE);
     assert!(world.state(ids[2]).down.is_none());
     assert!(world.run_until_echoes(&[ids[2]], MINUTE));

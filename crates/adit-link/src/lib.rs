@@ -4,6 +4,7 @@
 //! - [`mtu`]: the largest inner packet that a real encapsulation carries, and the MSS of it.
 //! - [`guard`]: what is done to every packet: source address check and MSS clamp.
 //! - [`policy`]: rules for both families, and what of a packet they match.
+//! - [`rate`]: how much may pass.
 //! - [`fragment`]: IPv4 packets that may be cut to fit.
 //! - [`icmp`]: "fragmentation needed", "packet too big" and "destination unreachable".
 //! - [`dhcp4`]: what a client is told that asks by DHCPINFORM (RFC 2131 4.3.5).
@@ -27,6 +28,7 @@ pub mod nd;
 mod packet;
 pub mod policy;
 pub mod pool;
+pub mod rate;
 pub mod router;
 #[cfg(test)]
 mod testing;

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use adit_link::rate::Rate;
 use ipnet::{Ipv4Net, Ipv6Net};
 
 /// What the owner lets a user in with, beside the pools.
@@ -20,6 +21,8 @@ pub struct Grant {
     pub routes: Option<Arc<Routes>>,
     /// Most sessions of the user at once; `None` is no limit.
     pub sessions: Option<usize>,
+    /// How much all sessions of the user may send together, and get; `None` is no limit.
+    pub rate: Option<Rate>,
     /// When the session ends at the latest.
     pub expires: Option<Instant>,
 }
@@ -64,10 +67,12 @@ impl Lease {
 /// What becomes of a running session when its user's rights have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It goes on, until this time at the latest.
+    /// It goes on, until this time at the latest and at this rate.
     Stays {
         /// When it ends.
         expires: Option<Instant>,
+        /// As in [`Grant::rate`].
+        rate: Option<Rate>,
     },
     /// It ends now.
     Ends {

@@ -125,6 +125,8 @@ counters! {
     policy_dropped,
     /// IP packets that a policy rejects.
     policy_rejected,
+    /// IP packets that are more than the rate of their user or of a rule.
+    rate_exceeded,
     /// ICMP redirects to clients, which have no other way to go.
     redirects_dropped,
     /// IPv6 packets from clients that were refused because IPv6 is blocked.

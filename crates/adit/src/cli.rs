@@ -211,6 +211,9 @@ pub(crate) struct Rights {
     /// Most sessions at once
     #[arg(long, value_name = "NUMBER")]
     pub sessions: Option<String>,
+    /// How much all sessions together may send a second, and get, such as 50Mbit
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
     /// A day through which access lasts (UTC), or a time with its offset
     #[arg(long, value_name = "WHEN")]
     pub expires: Option<String>,

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use adit_wire::ip::{Family, protocol};
 use ipnet::IpNet;
 
 use super::flow::{Class, Direction, Flow};
+use crate::rate::Meters;
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +80,10 @@ pub struct Rule {
     pub ports: Vec<RangeInclusive<u16>>,
     /// What becomes of what matches.
     pub action: Action,
+    /// How much of it may pass, all sessions together.
+    pub rate: Option<Meters>,
     hits: AtomicU64,
+    over: AtomicU64,
 }
 
 impl Rule {
@@ -91,7 +96,9 @@ impl Rule {
             protocol: None,
             ports: Vec::new(),
             action,
+            rate: None,
             hits: AtomicU64::new(0),
+            over: AtomicU64::new(0),
         }
     }
 
@@ -124,9 +131,22 @@ impl Rule {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Counts a packet that it decides.
-    pub fn hit(&self) {
+    /// Those of them that were more than its rate.
+    pub fn over(&self) -> u64 {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Counts a packet of so many bytes that it decides. `false` if that is more than its rate.
+    pub fn hit(&self, direction: Direction, bytes: usize, now: Instant) -> bool {
         self.hits.fetch_add(1, Ordering::Relaxed);
+        let passes = match &self.rate {
+            Some(rate) => rate.passes(direction, bytes, now),
+            None => true,
+        };
+        if !passes {
+            self.over.fetch_add(1, Ordering::Relaxed);
+        }
+        passes
     }
 
     fn matches(&self, flow: &Flow, class: Class, within_clients: &dyn Fn(&IpNet) -> bool) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_l2tp::CallDisconnect;
+use adit_link::rate::{Meters, Rate};
 use adit_ppp::{CloseReason, RejectReason};
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -61,7 +62,8 @@ impl Server {
             for key in keys {
                 match standing {
                     Standing::Ends { why } => self.revoke(key, why, now),
-                    Standing::Stays { expires } => {
+                    Standing::Stays { expires, rate } => {
+                        self.limit(key, rate);
                         if let Some(session) = self.sessions.get_mut(&key) {
                             session.grant.expires = expires;
                             self.end_if_expired(key, now);
@@ -120,11 +122,37 @@ impl Server {
             .or_default()
             .push(key);
         let rules = self.config.rules_of(&grant);
+        let rate = grant.rate;
         session.grant = grant;
         if let Some(record) = self.plane.session_mut(key) {
             record.rules = rules;
         }
+        self.limit(key, rate);
         Ok(())
+    }
+
+    /// Gives a session the rate of its user, by the meters that the user's other sessions have.
+    fn limit(&mut self, key: SessionKey, rate: Option<Rate>) {
+        let meters_of = |key| self.plane.session(key)?.meters.as_ref();
+        if meters_of(key).map(|meters| meters.rate()) == rate {
+            return;
+        }
+        let meters = rate.map(|rate| {
+            let user = self.sessions.get(&key).map(|session| &session.grant.user);
+            let others = user.and_then(|user| self.by_user.get(user));
+            let shared = others
+                .into_iter()
+                .flatten()
+                .filter_map(|other| meters_of(*other))
+                .find(|meters| meters.rate() == rate);
+            match shared {
+                Some(shared) => Arc::clone(shared),
+                None => Arc::new(Meters::new(rate)),
+            }
+        });
+        if let Some(record) = self.plane.session_mut(key) {
+            record.meters = meters;
+        }
     }
 
     fn device_name(&self, tunnel: u16) -> String {

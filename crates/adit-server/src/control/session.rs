@@ -89,6 +89,7 @@ impl Server {
             framing: ppp.framing(),
             addresses: Addresses::default(),
             rules: None,
+            meters: None,
             ipv4_open: false,
             ipv6_open: false,
             mtu: link_mtu,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use adit_crypto::EspSuite;
 use adit_esp::{OpenError, Received};
 use adit_l2tp::Order;
+use adit_link::policy::Direction;
 use adit_link::{dhcp4, guard};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::udp::{self, UdpHeader};
@@ -235,7 +236,8 @@ impl Plane {
             self.stats.ip_not_open += 1;
             return None;
         }
-        self.ip(key, packet, frame.start + header_len..frame.end, protocol)
+        let packet_range = frame.start + header_len..frame.end;
+        self.ip(key, packet, packet_range, protocol, now)
     }
 
     /// IP: source address, MSS, and whether the packet is for the link itself.
@@ -245,6 +247,7 @@ impl Plane {
         packet: &mut [u8],
         range: Range<usize>,
         protocol: u16,
+        now: Instant,
     ) -> Option<Inbound> {
         let bytes = packet.get_mut(range.clone())?;
         let expected = match protocol {
@@ -284,10 +287,14 @@ impl Plane {
             return Some(Inbound::Refused(key, range.start..range.start + header.end));
         }
         // Whether anybody has an address of the clients is not told.
-        let refused = match self.judge(bytes, &header, (Some(key), to), true) {
+        let refused = match self.judge(bytes, &header, (Some(key), to), Some(now)) {
             Verdict::Pass => None,
             Verdict::Drop => {
                 self.stats.policy_dropped += 1;
+                return None;
+            }
+            Verdict::Over => {
+                self.stats.rate_exceeded += 1;
                 return None;
             }
             Verdict::Reject => Some(&mut self.stats.policy_rejected),
@@ -307,6 +314,10 @@ impl Plane {
                 self.stats.ip_malformed += 1;
                 return None;
             }
+        }
+        if !record.allows(Direction::FromClient, header.end, now) {
+            self.stats.rate_exceeded += 1;
+            return None;
         }
         record.rx_packets += 1;
         record.rx_bytes += header.end as u64;

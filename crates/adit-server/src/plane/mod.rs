@@ -19,8 +19,9 @@ use adit_crypto::EspSuite;
 use adit_esp::{InboundSa, OutboundSa};
 use adit_l2tp::Sequencing;
 use adit_link::guard::Addresses;
-use adit_link::policy::Rules;
+use adit_link::policy::{Direction, Rules};
 use adit_link::pool::Claims;
+use adit_link::rate::Meters;
 use adit_ppp::Framing;
 use adit_wire::{Channel, Path};
 use hashbrown::HashMap;
@@ -96,6 +97,8 @@ pub(crate) struct Record {
     pub(crate) addresses: Addresses,
     /// What the policy says of its user, if it says anything.
     pub(crate) rules: Option<Arc<Rules>>,
+    /// How much may pass of what all sessions of its user send and get, if that is limited.
+    pub(crate) meters: Option<Arc<Meters>>,
     pub(crate) ipv4_open: bool,
     pub(crate) ipv6_open: bool,
     pub(crate) mtu: u16,
@@ -107,6 +110,15 @@ pub(crate) struct Record {
     pub(crate) tx_bytes: u64,
     /// When the peer was last heard inside this session.
     pub(crate) heard: Instant,
+}
+
+impl Record {
+    /// Whether a packet of so many bytes is within the rate of the session's user, and then is taken
+    /// into account.
+    fn allows(&self, direction: Direction, bytes: usize, now: Instant) -> bool {
+        let meters = self.meters.as_ref();
+        meters.is_none_or(|meters| meters.passes(direction, bytes, now))
+    }
 }
 
 /// The tables of the packet path.

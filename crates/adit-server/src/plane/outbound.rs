@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use adit_esp::{Expiry, SealBatch};
 use adit_link::icmp::{self, Unreachable};
+use adit_link::policy::Direction;
 use adit_link::{fragment, guard};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::{Channel, PacketBuf, Path, Transmit, udp};
@@ -63,8 +64,13 @@ impl Plane {
         }
         let to = self.route(header.destination);
         let from = self.route(header.source);
-        match self.judge(packet.as_slice(), &header, (from, to), from.is_none()) {
+        let counts = from.is_none().then_some(now);
+        match self.judge(packet.as_slice(), &header, (from, to), counts) {
             Verdict::Pass => {}
+            Verdict::Over => {
+                self.stats.rate_exceeded += 1;
+                return Outbound::Dropped;
+            }
             Verdict::Apart => {
                 self.stats.ip_between_clients += 1;
                 return Outbound::Dropped;
@@ -91,6 +97,10 @@ impl Plane {
             self.stats.no_route += 1;
             return Outbound::Dropped;
         };
+        if !record.allows(Direction::ToClient, header.end, now) {
+            self.stats.rate_exceeded += 1;
+            return Outbound::Dropped;
+        }
         packet.narrow(0..header.end);
         if packet.len() > usize::from(record.mtu) {
             let mtu = record.mtu;

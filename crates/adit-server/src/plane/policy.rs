@@ -1,7 +1,9 @@
 //! The policy on the packet path: rules of the sessions at both ends of a packet, and apart from
 //! them no way from one client to another.
 
-use adit_link::policy::{Action, Class, Direction, Flow, Hidden, Rules};
+use std::time::Instant;
+
+use adit_link::policy::{Action, Class, Direction, Flow, Hidden, Rule, Rules};
 use adit_wire::ip::IpHeader;
 use ipnet::IpNet;
 
@@ -18,18 +20,20 @@ pub(super) enum Verdict {
     Drop,
     /// It is of another client, and no rule says that it may pass.
     Apart,
+    /// A rule lets no more of it pass at this time.
+    Over,
 }
 
 impl Plane {
     /// Judges a packet from one session, or from behind the host, to another or there. Rules of both
     /// ends are asked, and the first of all decides. A packet between clients comes by twice, and
-    /// counts for a rule when it leaves its client.
+    /// counts for a rule (`counts`: at this time) only when it leaves its client.
     pub(super) fn judge(
         &self,
         packet: &[u8],
         header: &IpHeader,
         (from, to): (Option<SessionKey>, Option<SessionKey>),
-        counts: bool,
+        counts: Option<Instant>,
     ) -> Verdict {
         let from_client = from.is_some() || self.clients.contains(header.source);
         let to_client = to.is_some() || self.clients.contains(header.destination);
@@ -50,7 +54,7 @@ impl Plane {
             return Verdict::Pass;
         }
         let within = |net: &IpNet| self.clients.holds(net);
-        let mut first: Option<(usize, &adit_link::policy::Rule)> = None;
+        let mut first: Option<(usize, &Rule, Direction)> = None;
         for (key, rules, direction) in [
             (from, rules_from, Direction::FromClient),
             (to, rules_to, Direction::ToClient),
@@ -63,20 +67,22 @@ impl Plane {
             };
             let hit = rules.judge(&flow, self.class(&flow), &within);
             if let Some(hit) = hit
-                && first.is_none_or(|(index, _)| hit.index < index)
+                && first.is_none_or(|(index, ..)| hit.index < index)
             {
-                first = Some((hit.index, hit.rule));
+                first = Some((hit.index, hit.rule, direction));
             }
         }
-        let Some((_, rule)) = first else {
+        let Some((_, rule, direction)) = first else {
             return if between {
                 Verdict::Apart
             } else {
                 Verdict::Pass
             };
         };
-        if counts {
-            rule.hit();
+        if let Some(now) = counts
+            && !rule.hit(direction, header.end, now)
+        {
+            return Verdict::Over;
         }
         match rule.action {
             Action::Accept => Verdict::Pass,

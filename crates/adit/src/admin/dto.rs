@@ -165,6 +165,8 @@ pub(crate) struct PolicyCount {
     pub name: String,
     /// Packets that it has decided.
     pub packets: u64,
+    /// Those of them that were more than its rate.
+    pub over_rate: u64,
 }
 
 /// What there is at one moment.

@@ -21,7 +21,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod units;
+pub(crate) mod units;
 mod unknown;
 
 use std::ffi::OsString;

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use adit_link::policy::{Action, Fault, Protocol, Remote, Rule, Starter};
+use adit_link::rate::Meters;
 use adit_server::PolicyRule;
 use adit_wire::ip::{Family, protocol};
 use ipnet::IpNet;
@@ -12,10 +13,11 @@ use ipnet::IpNet;
 use super::Policy;
 use super::peers::range;
 use super::settings::{Complaint, Settings};
+use super::units;
 
 const KEY: &str = "policy";
-const KEYS: [&str; 9] = [
-    "name", "users", "groups", "family", "to", "from", "protocol", "ports", "action",
+const KEYS: [&str; 10] = [
+    "name", "users", "groups", "family", "to", "from", "protocol", "ports", "action", "rate",
 ];
 
 /// Rules past this many would cost every packet too much.
@@ -89,7 +91,19 @@ fn rule(settings: &mut Settings<'_>, index: usize) -> Option<Policy> {
             "write protocol = \"tcp\" or \"udp\"; for both make a rule of each",
         );
     }
+    let rate = settings.parsed(&key("rate"), |text| {
+        units::rate(text)
+            .ok_or_else(|| Complaint::new(format!("{text:?} is not a rate"), units::RATE_HELP))
+    });
+    if rate.is_some() && action.is_some_and(|action| action != Action::Accept) {
+        settings.error(
+            &key("rate"),
+            "is about what passes, and this rule lets nothing pass",
+            "write action = \"accept\"",
+        );
+    }
     let mut made = Rule::new(action?);
+    made.rate = rate.map(Meters::new);
     made.family = family;
     (made.starter, made.remote) = match (to, from) {
         (Some(to), _) => (Starter::Client, Some(to)),

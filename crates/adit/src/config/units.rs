@@ -1,6 +1,8 @@
-//! Durations ("30s", "1h30m") and sizes ("1GiB").
+//! Durations ("30s", "1h30m"), sizes ("1GiB") and rates ("50Mbit").
 
 use std::time::Duration;
+
+use adit_link::rate::Rate;
 
 /// Reads a duration: numbers with units, largest first or not ("1h30m").
 pub(crate) fn duration(text: &str) -> Option<Duration> {
@@ -45,6 +47,36 @@ pub(super) fn size(text: &str) -> Option<u64> {
         _ => return None,
     };
     number.checked_mul(factor)
+}
+
+/// What a rate is written like.
+pub(crate) const RATE_HELP: &str =
+    "write bits a second from \"8kbit\" to \"100Gbit\", such as \"50Mbit\"";
+
+const BITS: [(&str, u64); 4] = [
+    ("Gbit", 1_000_000_000),
+    ("Mbit", 1_000_000),
+    ("kbit", 1_000),
+    ("bit", 1),
+];
+
+/// Reads a rate: a number with a unit of 1000 (bit, kbit, Mbit, Gbit), a second.
+pub(crate) fn rate(text: &str) -> Option<Rate> {
+    let (number, unit) = split_number(text.trim())?;
+    let (_, factor) = BITS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(unit.trim()))?;
+    Rate::new(number.checked_mul(*factor)?)
+}
+
+/// A rate as it would be written.
+pub(crate) fn show_rate(rate: Rate) -> String {
+    let bits = rate.bits();
+    let (name, factor) = BITS
+        .into_iter()
+        .find(|(_, factor)| bits.is_multiple_of(*factor))
+        .unwrap_or(("bit", 1));
+    format!("{}{name}", bits / factor)
 }
 
 fn split_number(text: &str) -> Option<(u64, &str)> {
@@ -103,6 +135,35 @@ mod tests {
         assert_eq!(size("250 MB"), Some(250_000_000));
         for bad in ["", "1", "GiB", "1.5GiB", "1 parsec", "99999999TiB"] {
             assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rates_are_read_and_shown() {
+        for (text, bits) in [
+            ("50Mbit", 50_000_000),
+            ("8kbit", 8_000),
+            ("100Gbit", 100_000_000_000),
+            ("1234567bit", 1_234_567),
+            ("1500kbit", 1_500_000),
+        ] {
+            let rate = rate(text).unwrap();
+            assert_eq!(rate.bits(), bits);
+            assert_eq!(show_rate(rate), text);
+        }
+        assert_eq!(rate("50 mbit"), rate("50Mbit"));
+        for bad in [
+            "",
+            "50",
+            "50MB",
+            "7kbit",
+            "101Gbit",
+            "1.5Mbit",
+            "-1Mbit",
+            "99999999999Gbit",
+            "Mbit",
+        ] {
+            assert_eq!(rate(bad), None, "{bad}");
         }
     }
 

@@ -62,6 +62,7 @@ fn status(owner: &Rc<Owner>, loaded: &Loaded, started_at: &str) -> dto::Status {
             .map(|policy| dto::PolicyCount {
                 name: policy.name.clone(),
                 packets: policy.rule.rule.hits(),
+                over_rate: policy.rule.rule.over(),
             })
             .collect(),
     }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use adit_link::rate::Rate;
 use ipnet::Ipv6Net;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::edit::Entry;
 use super::table::User;
 use super::{Change, Edit, Networks, apply, name_fault, password_fault, random_text, read};
 use crate::cli::{DEFAULT_CONFIG, PasswordOptions, Rights, UserCommand, UsersFile};
-use crate::config::{self, Secret};
+use crate::config::{self, Secret, units};
 use crate::time::{EXPIRY_HELP, rfc3339};
 use crate::{Failure, print_json};
 
@@ -97,6 +98,7 @@ fn entries(rights: &Rights) -> Result<Vec<Entry>, Failure> {
         ("delegated-prefix", &rights.delegated_prefix),
         ("group", &rights.group),
         ("sessions", &rights.sessions),
+        ("rate", &rights.rate),
         ("expires", &rights.expires),
     ] {
         let Some(text) = given.as_deref().map(str::trim) else {
@@ -109,6 +111,12 @@ fn entries(rights: &Rights) -> Result<Vec<Entry>, Failure> {
                     .map_err(|_| Failure::usage("--sessions takes a number, or none"))?
                     .into(),
             ),
+            "rate" if units::rate(text).is_none() => {
+                return Err(Failure::usage(format_args!(
+                    "--rate: {}; or none",
+                    units::RATE_HELP
+                )));
+            }
             "expires" => Some(
                 text.parse::<toml_edit::Datetime>()
                     .map_err(|_| Failure::usage(format_args!("--expires: {EXPIRY_HELP}; or none")))?
@@ -171,6 +179,8 @@ struct Listed<'a> {
     ipv6_prefix: Option<Ipv6Net>,
     delegated_prefix: Option<Ipv6Net>,
     sessions: Option<usize>,
+    /// Bits a second.
+    rate: Option<u64>,
     expires: Option<String>,
 }
 
@@ -185,6 +195,7 @@ impl<'a> Listed<'a> {
             ipv6_prefix: user.ipv6.as_ref().map(|prefix| prefix.value),
             delegated_prefix: user.delegated.as_ref().map(|prefix| prefix.value),
             sessions: user.sessions,
+            rate: user.rate.map(Rate::bits),
             expires: user.expires.map(rfc3339),
         }
     }
@@ -198,6 +209,9 @@ impl<'a> Listed<'a> {
                 .map(|prefix| format!("delegated {prefix}")),
             self.group.map(|group| format!("group {group}")),
             self.sessions.map(|count| format!("sessions {count}")),
+            self.rate
+                .and_then(Rate::new)
+                .map(|rate| format!("rate {}", units::show_rate(rate))),
             self.expires.as_ref().map(|at| format!("until {at}")),
             self.disabled.then(|| "disabled".to_owned()),
         ];

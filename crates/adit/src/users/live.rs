@@ -163,6 +163,7 @@ impl Users {
             },
             Some(account) => Standing::Stays {
                 expires: account.expires.and_then(|at| clock.instant(at)),
+                rate: account.grant.rate,
             },
         }
     }
@@ -280,6 +281,7 @@ fn account(name: &str, user: User, group: Option<&Group>, routes: Option<Arc<Rou
         },
         routes,
         sessions: user.sessions.or(group.and_then(|group| group.sessions)),
+        rate: user.rate.or(group.and_then(|group| group.rate)),
         group: user.group.map(|group| group.value),
         expires: None,
     };

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use adit_crypto::ppp::NtHash;
+use adit_link::rate::Rate;
 use ipnet::{IpNet, Ipv6Net};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::file::FileError;
 use super::networks::judge_unique;
-use crate::config::{Secret, line_column};
+use crate::config::{Secret, line_column, units};
 use crate::time;
 
 /// The most sessions of one user that can be asked for.
@@ -45,6 +46,8 @@ pub(crate) struct User {
     pub expires: Option<SystemTime>,
     /// Most sessions at once.
     pub sessions: Option<usize>,
+    /// How much all sessions together may send, and get.
+    pub rate: Option<Rate>,
     /// A group that exists.
     pub group: Option<Placed<String>>,
     /// The user's own IPv4 address.
@@ -64,6 +67,8 @@ pub(crate) struct Group {
     pub expires: Option<SystemTime>,
     /// Most sessions of each member at once.
     pub sessions: Option<usize>,
+    /// How much each member may send, and get.
+    pub rate: Option<Rate>,
     /// Where the tunnel leads for its members, both families.
     pub routes: Option<Placed<Vec<IpNet>>>,
 }
@@ -199,6 +204,7 @@ fn user(name: &Key<'_>, entries: &DeTable<'_>) -> Result<User, Fault> {
             "disabled" => user.disabled = flag(key, value)?,
             "expires" => user.expires = Some(expiry(value)?),
             "sessions" => user.sessions = Some(sessions(value)?),
+            "rate" => user.rate = Some(rate(value)?),
             "group" => user.group = Some(placed(value, text(key, value)?.to_owned())),
             "ipv4" => {
                 user.ipv4 = Some(placed(
@@ -218,7 +224,7 @@ fn user(name: &Key<'_>, entries: &DeTable<'_>) -> Result<User, Fault> {
                 return Err(Fault::new(
                     key.span().start,
                     "a user has only nt-hash, password, certificate, disabled, expires, sessions, \
-                     group, ipv4, ipv6-prefix and delegated-prefix",
+                     rate, group, ipv4, ipv6-prefix and delegated-prefix",
                 ));
             }
         }
@@ -240,11 +246,12 @@ fn group(_: &Key<'_>, entries: &DeTable<'_>) -> Result<Group, Fault> {
             "disabled" => group.disabled = flag(key, value)?,
             "expires" => group.expires = Some(expiry(value)?),
             "sessions" => group.sessions = Some(sessions(value)?),
+            "rate" => group.rate = Some(rate(value)?),
             "routes" => group.routes = Some(placed(value, routes(value)?)),
             _ => {
                 return Err(Fault::new(
                     key.span().start,
-                    "a group has only disabled, expires, sessions and routes",
+                    "a group has only disabled, expires, sessions, rate and routes",
                 ));
             }
         }
@@ -327,6 +334,11 @@ fn sessions(value: &Value<'_>) -> Result<usize, Fault> {
             );
             Fault::new(at(value), message)
         })
+}
+
+fn rate(value: &Value<'_>) -> Result<Rate, Fault> {
+    let rate = value.get_ref().as_str().and_then(units::rate);
+    rate.ok_or_else(|| Fault::new(at(value), format!("rate: {}", units::RATE_HELP)))
 }
 
 fn expiry(value: &Value<'_>) -> Result<SystemTime, Fault> {

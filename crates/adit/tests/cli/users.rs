@@ -114,6 +114,8 @@ fn what_users_have_is_set_and_listed() {
             "staff",
             "--sessions",
             "3",
+            "--rate",
+            "50Mbit",
             "--expires",
             "2100-03-31",
             "--disable",
@@ -125,7 +127,7 @@ fn what_users_have_is_set_and_listed() {
     assert_eq!(
         listed.stdout,
         "alice\nbob  (10.77.0.10, 2001:db8:77:10::/64, delegated 2001:db8:78:100::/56, group \
-         staff, sessions 3, until 2100-04-01T00:00:00Z, disabled)\n"
+         staff, sessions 3, rate 50Mbit, until 2100-04-01T00:00:00Z, disabled)\n"
     );
     let changed = run(
         &[
@@ -151,6 +153,7 @@ fn what_users_have_is_set_and_listed() {
     assert_eq!(bob["delegated_prefix"], "2001:db8:78:100::/56");
     assert_eq!(bob["expires"], "2100-03-31T16:00:00Z");
     assert_eq!(bob["disabled"], false);
+    assert_eq!(bob["rate"], 50_000_000);
     assert!(
         bob["sessions"].is_null() && bob["group"].is_null(),
         "{json}"
@@ -186,6 +189,7 @@ fn what_users_have_is_set_and_listed() {
         (&["--group", "board"], 1, "[groups.NAME]"),
         (&["--sessions", "0"], 1, "from 1 to"),
         (&["--sessions", "two"], 2, "takes a number"),
+        (&["--rate", "fast"], 2, "8kbit"),
         (&["--expires", "tomorrow"], 2, "2027-03-31"),
         (&["--enable", "--disable"], 2, "cannot be used with"),
         (&[], 2, "nothing to change"),

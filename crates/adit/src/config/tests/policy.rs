@@ -14,7 +14,7 @@ fn rules_reach_the_server_in_their_order() {
         "name = \"web\"\nusers = [\"alice\"]\ngroups = [\"staff\"]\n\
          to = [\"10.1.0.0/16\", \"2001:db8:1::/48\", \"clients\"]\nprotocol = \"tcp\"\n\
          ports = [443, \"8000-8100\"]\naction = \"accept\"\n[[policy]]\nfrom = [\"server\"]\n\
-         protocol = 47\naction = \"reject\"\n[[policy]]\naction = \"drop\"",
+         protocol = 47\naction = \"accept\"\nrate = \"10Mbit\"\n[[policy]]\naction = \"drop\"",
     );
     let loaded = Folder::new().load(&text).unwrap();
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
@@ -42,6 +42,8 @@ fn rules_reach_the_server_in_their_order() {
     );
     assert_eq!(second.rule.starter, Starter::Remote);
     assert_eq!(second.rule.protocol, Some(Protocol::Number(47)));
+    let rates = [web, second].map(|rule| rule.rule.rate.as_ref().map(|rate| rate.rate().bits()));
+    assert_eq!(rates, [None, Some(10_000_000)]);
     assert_eq!(
         (rest.rule.starter, rest.rule.action),
         (Starter::Either, Action::Drop)
@@ -111,6 +113,8 @@ fn what_cannot_work_is_told() {
         ("action = \"drop\"\nprotocol = true", "text or a number"),
         ("action = \"drop\"\nfamily = \"inet\"", "not a family"),
         ("action = \"drop\"\nport = [53]", "no such key"),
+        ("action = \"accept\"\nrate = \"fast\"", "8kbit"),
+        ("action = \"drop\"\nrate = \"1Mbit\"", "lets nothing pass"),
     ] {
         let found = problems(Folder::new().load(&with(lines)));
         assert!(

@@ -1,5 +1,6 @@
 use super::*;
 use crate::users::write_private;
+use adit_link::rate::Rate;
 use std::time::Duration;
 
 const PEER: &str = "198.51.100.7:4500";
@@ -152,11 +153,11 @@ fn a_grant_joins_the_user_and_the_group() {
     let path = dir.path().join("users.toml");
     write(
         &path,
-        "[groups.staff]\nsessions = 2\nexpires = 2100-01-01\nroutes = [\"10.0.0.0/8\", \
+        "[groups.staff]\nsessions = 2\nrate = \"10Mbit\"\nexpires = 2100-01-01\nroutes = [\"10.0.0.0/8\", \
          \"2001:db8::/32\"]\n[groups.gone]\ndisabled = true\n[groups.past]\nexpires = \
          2020-01-01\n[users.alice]\npassword = \"pw\"\ngroup = \"staff\"\nipv4 = \
          \"10.77.0.9\"\nexpires = 2100-01-02\n[users.bob]\npassword = \"pw\"\ngroup = \
-         \"staff\"\nsessions = 5\n[users.carol]\npassword = \"pw\"\ngroup = \
+         \"staff\"\nsessions = 5\nrate = \"2Mbit\"\n[users.carol]\npassword = \"pw\"\ngroup = \
          \"gone\"\n[users.dave]\npassword = \"pw\"\ngroup = \"past\"\n",
     );
     let mut users = Users::open(&path, Networks::default()).unwrap();
@@ -181,6 +182,10 @@ fn a_grant_joins_the_user_and_the_group() {
     assert_eq!(routes.ipv6, ["2001:db8::/32".parse().unwrap()]);
     let bob = grant("bob").unwrap();
     assert_eq!(bob.sessions, Some(5), "the user's own number");
+    assert_eq!(
+        (alice.rate, bob.rate),
+        (Rate::new(10_000_000), Rate::new(2_000_000))
+    );
     // The earlier end of the two.
     assert_eq!(
         alice
@@ -194,12 +199,14 @@ fn a_grant_joins_the_user_and_the_group() {
     assert_eq!(grant("dave"), Err(RejectReason::Disabled));
     let clock = Clock::read();
     let standing = |user: &str| users.standing(user, clock);
+    assert!(matches!(standing("alice"), Standing::Stays { rate, .. } if rate == alice.rate));
     assert!(matches!(standing("carol"), Standing::Ends { why } if why.contains("disabled")));
     assert!(matches!(standing("nobody"), Standing::Ends { why } if why.contains("removed")));
     assert_eq!(
         standing("dave"),
         Standing::Stays {
-            expires: Some(clock.now)
+            expires: Some(clock.now),
+            rate: None,
         }
     );
     assert_eq!(

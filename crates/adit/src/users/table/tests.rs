@@ -67,7 +67,8 @@ fn what_a_user_has_alone_is_read() {
     let table = good(
         "[users.alice]\npassword = \"x\"\nipv4 = \"10.77.0.10\"\nipv6-prefix = \
          \"2001:db8:77:10::/64\"\ndelegated-prefix = \"2001:db8:78:100::/56\"\ngroup = \
-         \"staff\"\nsessions = 3\nexpires = 2027-03-31\n[groups.staff]\nsessions = 2\nroutes = \
+         \"staff\"\nsessions = 3\nrate = \"50Mbit\"\nexpires = 2027-03-31\n\
+         [groups.staff]\nsessions = 2\nrate = \"8kbit\"\nroutes = \
          [\"10.0.0.0/8\", \"2001:db8::/32\"]\nexpires = \"2027-01-01T12:00:00+01:00\"\n\
          [groups.empty]\n[users.bob]\npassword = \"x\"\nexpires = 2027-03-31T18:00:00Z\n",
     );
@@ -84,6 +85,8 @@ fn what_a_user_has_alone_is_read() {
     );
     assert_eq!(alice.group.as_ref().unwrap().value, "staff");
     assert_eq!(alice.sessions, Some(3));
+    let rates = [alice.rate, table.groups["staff"].rate].map(|rate| rate.map(|rate| rate.bits()));
+    assert_eq!(rates, [Some(50_000_000), Some(8_000)]);
     assert_eq!(
         alice.expires.map(rfc3339).as_deref(),
         Some("2027-04-01T00:00:00Z")
@@ -163,6 +166,8 @@ fn each_key_says_what_to_write() {
         ("group = \"nobody\"", 9, "[groups.NAME]"),
         ("sessions = 0", 12, "from 1 to"),
         ("sessions = \"two\"", 12, "without quotes"),
+        ("rate = 50", 8, "such as"),
+        ("rate = \"7kbit\"", 8, "8kbit"),
         ("expires = \"tomorrow\"", 11, "2027-03-31"),
         ("expires = 2027-03-31T18:00:00", 11, "offset"),
         ("expires = 2027-02-30", 11, ""),
