@@ -64,8 +64,7 @@ class Adit:
         for user, password in USERS.items():
             self.command("user", "add", user, text_in=password + "\n")
         for group, users in (groups or {}).items():
-            with open(self.folder / "users.toml", "a") as file:
-                file.write(f"[groups.{group}]\n")
+            self.command("user", "group", "add", group)
             for user in users:
                 self.command("user", "set", user, "--group", group)
         self.command("check")

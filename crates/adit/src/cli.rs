@@ -191,6 +191,64 @@ pub(crate) enum UserCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Add, change, remove and list groups
+    #[command(subcommand)]
+    Group(GroupCommand),
+}
+
+/// `adit user group ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupCommand {
+    /// Add a group; `adit user set NAME --group` puts users into it
+    Add {
+        /// The group's name
+        name: String,
+        /// What its members have.
+        #[command(flatten)]
+        rights: GroupRights,
+        /// Which users file.
+        #[command(flatten)]
+        users: UsersFile,
+    },
+    /// Change what the members of a group have; "none" takes it away
+    Set {
+        /// The group's name
+        name: String,
+        /// What changes.
+        #[command(flatten)]
+        rights: GroupRights,
+        /// Which users file.
+        #[command(flatten)]
+        users: UsersFile,
+    },
+    /// Remove a group that nobody is in any more
+    Remove {
+        /// The group's name
+        name: String,
+        /// Which users file.
+        #[command(flatten)]
+        users: UsersFile,
+    },
+    /// List the groups
+    List {
+        /// Which users file.
+        #[command(flatten)]
+        users: UsersFile,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What the members of a group have.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct GroupRights {
+    /// Where the tunnel leads, with commas between: networks of both families, or "all"
+    #[arg(long, value_name = "NETWORKS")]
+    pub routes: Option<String>,
+    /// What they have as users do.
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// What a user has beside a password.
@@ -205,22 +263,30 @@ pub(crate) struct Rights {
     /// A prefix of ipv6.delegate that nobody else gets, for a router
     #[arg(long, value_name = "PREFIX")]
     pub delegated_prefix: Option<String>,
-    /// A group, which the file has as [groups.NAME]
+    /// A group, which `adit user group add` makes
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
+    /// What groups have as well.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// What a user has, or each member of a group.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Limits {
     /// Most sessions at once
     #[arg(long, value_name = "NUMBER")]
     pub sessions: Option<String>,
-    /// How much all sessions together may send a second, and get, such as 50Mbit
+    /// How much all sessions of a user may send a second together, and get, such as 50Mbit
     #[arg(long, value_name = "RATE")]
     pub rate: Option<String>,
     /// A day through which access lasts (UTC), or a time with its offset
     #[arg(long, value_name = "WHEN")]
     pub expires: Option<String>,
-    /// Keep the user out; running sessions end within seconds
+    /// Keep out; running sessions end within seconds
     #[arg(long, conflicts_with = "enable")]
     pub disable: bool,
-    /// Let the user in again
+    /// Let in again
     #[arg(long)]
     pub enable: bool,
 }

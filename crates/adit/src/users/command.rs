@@ -1,4 +1,6 @@
-//! `adit user add|set|passwd|remove|list`.
+//! `adit user add|set|passwd|remove|list`, and [`group`].
+
+mod group;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::Ipv4Addr;
@@ -10,10 +12,10 @@ use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::edit::Entry;
+use super::edit::{Entry, Of};
 use super::table::User;
 use super::{Change, Edit, Networks, apply, name_fault, password_fault, random_text, read};
-use crate::cli::{DEFAULT_CONFIG, PasswordOptions, Rights, UserCommand, UsersFile};
+use crate::cli::{DEFAULT_CONFIG, Limits, PasswordOptions, Rights, UserCommand, UsersFile};
 use crate::config::{self, Secret, units};
 use crate::time::{EXPIRY_HELP, rfc3339};
 use crate::{Failure, print_json};
@@ -43,10 +45,13 @@ pub(crate) fn run(command: UserCommand) -> Result<(), Failure> {
                     "nothing to change: say what, such as --ipv4 10.77.0.10 or --disable",
                 ));
             }
-            change(&users, &name, &Change::Set, &entries, false)
+            change(&users, &name, &Change::Set(Of::User), &entries, false)
         }
-        UserCommand::Remove { name, users } => change(&users, &name, &Change::Remove, &[], false),
+        UserCommand::Remove { name, users } => {
+            change(&users, &name, &Change::Remove(Of::User), &[], false)
+        }
         UserCommand::List { users, json } => list(&path(&users)?, json),
+        UserCommand::Group(command) => group::run(command),
     }
 }
 
@@ -97,9 +102,22 @@ fn entries(rights: &Rights) -> Result<Vec<Entry>, Failure> {
         ("ipv6-prefix", &rights.ipv6_prefix),
         ("delegated-prefix", &rights.delegated_prefix),
         ("group", &rights.group),
-        ("sessions", &rights.sessions),
-        ("rate", &rights.rate),
-        ("expires", &rights.expires),
+    ] {
+        if let Some(text) = given.as_deref().map(str::trim) {
+            entries.push((key, (text != "none").then(|| text.into())));
+        }
+    }
+    entries.extend(limits(&rights.limits)?);
+    Ok(entries)
+}
+
+// The same of what groups have as well.
+fn limits(limits: &Limits) -> Result<Vec<Entry>, Failure> {
+    let mut entries = Vec::new();
+    for (key, given) in [
+        ("sessions", &limits.sessions),
+        ("rate", &limits.rate),
+        ("expires", &limits.expires),
     ] {
         let Some(text) = given.as_deref().map(str::trim) else {
             continue;
@@ -126,10 +144,10 @@ fn entries(rights: &Rights) -> Result<Vec<Entry>, Failure> {
         };
         entries.push((key, value));
     }
-    if rights.disable {
+    if limits.disable {
         entries.push(("disabled", Some(true.into())));
     }
-    if rights.enable {
+    if limits.enable {
         entries.push(("disabled", None));
     }
     Ok(entries)

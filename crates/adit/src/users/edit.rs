@@ -16,19 +16,62 @@ use super::networks::Networks;
 use super::table::{Fault, parse};
 use crate::config::Secret;
 
+/// Which table of the file changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// `[users.NAME]`.
+    User,
+    /// `[groups.NAME]`.
+    Group,
+}
+
+impl Of {
+    fn key(self) -> &'static str {
+        match self {
+            Self::User => "users",
+            Self::Group => "groups",
+        }
+    }
+}
+
+impl std::fmt::Display for Of {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Group => "group",
+        })
+    }
+}
+
 /// What to change.
 pub(crate) enum Change<'a> {
     /// A new user.
     Add(&'a Secret),
     /// A new password for a user there is.
     Password(&'a Secret),
-    /// Other entries for a user there is.
-    Set,
-    /// No longer a user.
-    Remove,
+    /// A new group.
+    AddGroup,
+    /// Other entries for one there is.
+    Set(Of),
+    /// None of this name any more.
+    Remove(Of),
 }
 
-/// A key of a user and its value; without one, the key goes.
+impl Change<'_> {
+    fn of(&self) -> Of {
+        match self {
+            Self::Add(_) | Self::Password(_) => Of::User,
+            Self::AddGroup => Of::Group,
+            Self::Set(of) | Self::Remove(of) => *of,
+        }
+    }
+
+    fn is_new(&self) -> bool {
+        matches!(self, Self::Add(_) | Self::AddGroup)
+    }
+}
+
+/// A key of a user or group and its value; without one, the key goes.
 pub(crate) type Entry = (&'static str, Option<Value>);
 
 /// A change with what belongs to it.
@@ -61,17 +104,31 @@ pub(crate) enum EditError {
     /// The file as it is cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The user exists already.
-    #[error("there is a user {name:?} already. Set a new password with: adit user passwd {name}")]
+    /// It exists already.
+    #[error("there is a {of} {name:?} already. {}", instead(*of, name))]
     Exists {
+        /// What.
+        of: Of,
         /// The name.
         name: String,
     },
-    /// There is no such user.
-    #[error("there is no user {name:?}. See: adit user list")]
+    /// There is no such user or group.
+    #[error("there is no {of} {name:?}. See: adit user {}list", if *of == Of::Group { "group " } else { "" })]
     Missing {
+        /// What.
+        of: Of,
         /// The name.
         name: String,
+    },
+    /// Users are in the group.
+    #[error(
+        "nothing was changed: {user:?} is in the group {group:?}. Take its members out with: adit user set {user} --group none"
+    )]
+    InUse {
+        /// The group.
+        group: String,
+        /// The first of them.
+        user: String,
     },
     /// The file would be wrong afterwards.
     #[error("nothing was changed: {message}")]
@@ -89,8 +146,15 @@ pub(crate) enum EditError {
     },
 }
 
-/// Changes one user and writes the file back with mode 0600. A file that does not exist is made for
-/// [`Change::Add`].
+fn instead(of: Of, name: &str) -> String {
+    match of {
+        Of::User => format!("Set a new password with: adit user passwd {name}"),
+        Of::Group => format!("Change it with: adit user group set {name}"),
+    }
+}
+
+/// Changes one user or group and writes the file back with mode 0600. A file that does not exist is made for
+/// a new one.
 pub(crate) fn apply(path: &Path, name: &str, edit: &Edit<'_>) -> Result<(), EditError> {
     let failed = |source| EditError::Write {
         path: path.to_owned(),
@@ -108,8 +172,7 @@ pub(crate) fn apply(path: &Path, name: &str, edit: &Edit<'_>) -> Result<(), Edit
     let text = match read_text(path) {
         Ok(text) => text,
         Err(FileError::Io { source, .. })
-            if source.kind() == io::ErrorKind::NotFound
-                && matches!(edit.change, Change::Add(_)) =>
+            if source.kind() == io::ErrorKind::NotFound && edit.change.is_new() =>
         {
             Zeroizing::new(String::new())
         }
@@ -126,10 +189,11 @@ fn edited(
     edit: &Edit<'_>,
 ) -> Result<Zeroizing<String>, EditError> {
     let malformed = |at, message: &str| Fault::new(at, message).in_file(path, text);
-    parse(text).map_err(|fault| fault.in_file(path, text))?;
+    let table = parse(text).map_err(|fault| fault.in_file(path, text))?;
+    let of = edit.change.of();
     let mut document: DocumentMut = text.parse().map_err(|_| malformed(0, "this is not TOML"))?;
-    let users = document
-        .entry("users")
+    let tables = document
+        .entry(of.key())
         .or_insert_with(|| {
             let mut table = Table::new();
             // [users.alice] needs no [users] above it.
@@ -137,28 +201,39 @@ fn edited(
             Item::Table(table)
         })
         .as_table_like_mut()
-        .ok_or_else(|| malformed(0, "`users` is not a table"))?;
-    let exists = users.contains_key(name);
+        .ok_or_else(|| malformed(0, &format!("`{}` is not a table", of.key())))?;
+    let exists = tables.contains_key(name);
     match edit.change {
-        Change::Add(_) if exists => {
+        change if change.is_new() && exists => {
             return Err(EditError::Exists {
+                of,
                 name: name.to_owned(),
             });
         }
-        Change::Password(_) | Change::Set | Change::Remove if !exists => {
+        change if !change.is_new() && !exists => {
             return Err(EditError::Missing {
+                of,
                 name: name.to_owned(),
             });
         }
-        Change::Remove => {
-            users.remove(name);
+        Change::Remove(_) => {
+            if let (Of::Group, Some(user)) = (of, member(&table, name)) {
+                return Err(EditError::InUse {
+                    group: name.to_owned(),
+                    user: user.to_owned(),
+                });
+            }
+            tables.remove(name);
         }
-        Change::Set => {}
+        Change::Set(_) => {}
+        Change::AddGroup => {
+            tables.insert(name, Item::Table(Table::new()));
+        }
         Change::Add(password) | Change::Password(password) => {
             if !exists {
-                users.insert(name, Item::Table(Table::new()));
+                tables.insert(name, Item::Table(Table::new()));
             }
-            let user = users
+            let user = tables
                 .get_mut(name)
                 .and_then(Item::as_table_like_mut)
                 .ok_or_else(|| malformed(0, &format!("user {name:?} is not a table")))?;
@@ -171,22 +246,22 @@ fn edited(
             }
         }
     }
-    if let Some(user) = users.get_mut(name).and_then(Item::as_table_like_mut) {
+    if let Some(named) = tables.get_mut(name).and_then(Item::as_table_like_mut) {
         for (key, entry) in edit.entries {
             match entry {
                 // Not inserted, so that a comment behind the old value stays.
-                Some(entry) => match user.get_mut(key).and_then(Item::as_value_mut) {
+                Some(entry) => match named.get_mut(key).and_then(Item::as_value_mut) {
                     Some(old) => {
                         let decor = old.decor().clone();
                         *old = entry.clone();
                         *old.decor_mut() = decor;
                     }
                     None => {
-                        user.insert(key, value(entry.clone()));
+                        named.insert(key, value(entry.clone()));
                     }
                 },
                 None => {
-                    user.remove(key);
+                    named.remove(key);
                 }
             }
         }
@@ -200,6 +275,16 @@ fn edited(
         message: fault.message,
     })?;
     Ok(text)
+}
+
+/// A user who is in a group.
+fn member<'a>(table: &'a super::table::Table, group: &str) -> Option<&'a str> {
+    let is_in = |user: &super::table::User| {
+        let own = user.group.as_ref();
+        own.is_some_and(|own| own.value == group)
+    };
+    let mut members = table.users.iter().filter(|(_, user)| is_in(user));
+    members.next().map(|(name, _)| name.as_str())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -219,146 +304,4 @@ pub(crate) fn write_private(path: &Path, folder: &Path, content: &[u8]) -> io::R
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::users::read;
-    use std::os::unix::fs::MetadataExt;
-
-    fn apply(path: &Path, name: &str, change: &Change<'_>, clear: bool) -> Result<(), EditError> {
-        let edit = Edit {
-            clear,
-            ..Edit::only(change)
-        };
-        super::apply(path, name, &edit)
-    }
-
-    fn secret(text: &str) -> Secret {
-        Secret::new(text)
-    }
-
-    #[test]
-    fn a_user_is_added_changed_and_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users.toml");
-        apply(&path, "alice", &Change::Add(&secret("clientPass")), false).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        let text = std::fs::read_to_string(&path).unwrap();
-        // RFC 2759 section 9.2.
-        assert_eq!(
-            text,
-            "[users.alice]\nnt-hash = \"44ebba8d5312b8d611474411f56989ae\"\n"
-        );
-
-        apply(&path, "alice", &Change::Password(&secret("other")), true).unwrap();
-        let users = read(&path, None).unwrap().users;
-        assert_eq!(users["alice"].password.as_ref().unwrap().expose(), "other");
-        apply(&path, "alice", &Change::Password(&secret("third")), false).unwrap();
-        assert!(read(&path, None).unwrap().users["alice"].password.is_none());
-
-        apply(&path, "bob@example.com", &Change::Add(&secret("x")), false).unwrap();
-        apply(&path, "alice", &Change::Remove, false).unwrap();
-        let users = read(&path, None).unwrap().users;
-        assert_eq!(users.keys().collect::<Vec<_>>(), ["bob@example.com"]);
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn comments_and_flags_survive() {
-        let text = "# the staff\n[users.alice]\n# on leave\ndisabled = true\npassword = \"a\"\n";
-        let after = edited(
-            Path::new("u"),
-            text,
-            "alice",
-            &Edit::only(&Change::Password(&secret("b"))),
-        )
-        .unwrap();
-        assert!(after.starts_with("# the staff\n[users.alice]\n# on leave\ndisabled = true\n"));
-        assert!(!after.contains("password"), "{}", *after);
-    }
-
-    #[test]
-    fn wrong_names_and_wide_modes_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users.toml");
-        let error = apply(&path, "alice", &Change::Remove, false).unwrap_err();
-        assert!(matches!(error, EditError::File(FileError::Io { .. })));
-        apply(&path, "alice", &Change::Add(&secret("a")), false).unwrap();
-        let again = apply(&path, "alice", &Change::Add(&secret("b")), false).unwrap_err();
-        assert!(matches!(again, EditError::Exists { .. }));
-        let nobody = apply(&path, "bob", &Change::Remove, false).unwrap_err();
-        assert!(matches!(nobody, EditError::Missing { .. }));
-
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let open = apply(&path, "bob", &Change::Add(&secret("b")), false).unwrap_err();
-        assert!(open.to_string().contains("chmod 600"), "{open}");
-    }
-
-    #[test]
-    fn entries_change_in_place_and_wrong_ones_change_nothing() {
-        let text = "[groups.staff] # both floors\n[users.alice]\npassword = \"a\"\nipv4 = \
-                    \"10.77.0.9\" # the printer knows it\nsessions = 2\n\n# the boss\n\
-                    [users.bob]\npassword = \"b\"\nipv4 = \"10.77.0.8\"\n";
-        let set = |entries: &[Entry]| {
-            let edit = Edit {
-                entries,
-                ..Edit::only(&Change::Set)
-            };
-            edited(Path::new("u"), text, "alice", &edit)
-        };
-        let after = set(&[
-            ("ipv4", Some("10.77.0.10".into())),
-            ("sessions", None),
-            ("group", Some("staff".into())),
-            ("disabled", Some(true.into())),
-        ]);
-        assert_eq!(
-            *after.unwrap(),
-            "[groups.staff] # both floors\n[users.alice]\npassword = \"a\"\nipv4 = \
-             \"10.77.0.10\" # the printer knows it\ngroup = \"staff\"\ndisabled = true\n\n\
-             # the boss\n[users.bob]\npassword = \"b\"\nipv4 = \"10.77.0.8\"\n"
-        );
-        for (entry, says) in [
-            (
-                ("ipv4", Some("10.77.0.8".into())),
-                "\"alice\" and \"bob\" both",
-            ),
-            (("ipv4", Some("10.77".into())), "must be an address"),
-            (("group", Some("none of them".into())), "[groups.NAME]"),
-            (("sessions", Some(0.into())), "from 1 to"),
-        ] {
-            let error = set(&[entry]).unwrap_err().to_string();
-            assert!(error.contains("nothing was changed"), "{error}");
-            assert!(error.contains(says), "{error}");
-        }
-    }
-
-    #[test]
-    fn edits_at_once_lose_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users.toml");
-        std::thread::scope(|scope| {
-            for writer in 0..4 {
-                let path = &path;
-                scope.spawn(move || {
-                    for index in 0..25 {
-                        let name = format!("user{writer}-{index}");
-                        apply(path, &name, &Change::Add(&secret("x")), false).unwrap();
-                    }
-                });
-            }
-            scope.spawn(|| {
-                // Whoever reads meanwhile never sees half of it.
-                while !path.exists() {
-                    std::thread::yield_now();
-                }
-                let mut seen = 0;
-                while seen < 100 {
-                    let count = read(&path, None).unwrap().users.len();
-                    assert!(count >= seen);
-                    seen = count;
-                }
-            });
-        });
-        assert_eq!(read(&path, None).unwrap().users.len(), 100);
-    }
-}
+mod tests;

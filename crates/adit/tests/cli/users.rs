@@ -208,3 +208,71 @@ fn what_users_have_is_set_and_listed() {
     assert!(check.stderr.contains("users.toml:"), "{}", check.stderr);
     assert!(check.stderr.contains("10.77.0.0/16"), "{}", check.stderr);
 }
+
+#[test]
+fn groups_are_added_listed_changed_and_removed() {
+    let lab = Lab::new();
+    let run = |args: &[&str]| {
+        let args = [&["user"], args, &["--config", "adit.toml"]].concat();
+        lab.run_with(&args, &[], "")
+    };
+    let routes = "10.0.0.0/8, 2001:db8::/32";
+    let added = run(&[
+        "group", "add", "board", "--rate", "5Mbit", "--routes", routes,
+    ]);
+    assert_eq!(added.status, 0, "{}", added.stderr);
+    assert_eq!(run(&["set", "alice", "--group", "board"]).status, 0);
+    let set = [
+        "group",
+        "set",
+        "board",
+        "--sessions",
+        "2",
+        "--disable",
+        "--rate",
+        "none",
+    ];
+    assert_eq!(run(&set).status, 0);
+    let listed = run(&["group", "list"]).stdout;
+    assert!(
+        listed
+            .contains("board  (1 member, routes 10.0.0.0/8 2001:db8::/32, sessions 2, disabled)\n"),
+        "{listed}"
+    );
+    let everywhere = [
+        "group", "set", "board", "--routes", "all", "--rate", "1Gbit",
+    ];
+    assert_eq!(run(&everywhere).status, 0);
+    let json = run(&["group", "list", "--json"]).stdout;
+    let groups: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(groups[0]["name"], "board");
+    assert_eq!(groups[0]["members"], serde_json::json!(["alice"]));
+    assert_eq!(groups[0]["routes"], serde_json::json!([]));
+    assert_eq!(groups[0]["rate"], 1_000_000_000);
+    assert_eq!(groups[0]["disabled"], true);
+    assert_eq!(lab.check(&[]).status, 0);
+
+    let before = lab.read("users.toml");
+    for (args, status, says) in [
+        (&["add", "board"][..], 1, "adit user group set board"),
+        (&["remove", "board"], 1, "adit user set alice --group none"),
+        (&["remove", "nobodies"], 1, "adit user group list"),
+        (&["set", "board"], 2, "nothing to change"),
+        (&["set", "board", "--rate", "fast"], 2, "8kbit"),
+        (
+            &["set", "board", "--routes", "10.0.0.0/8"],
+            1,
+            "both families",
+        ),
+        (&["set", "board", "--routes", "here"], 1, "list of networks"),
+        (&["add", "a\\b"], 1, "no backslash"),
+    ] {
+        let output = run(&[&["group"], args].concat());
+        assert_eq!(output.status, status, "{args:?}: {}", output.stderr);
+        assert!(output.stderr.contains(says), "{args:?}: {}", output.stderr);
+    }
+    assert_eq!(lab.read("users.toml"), before);
+    assert_eq!(run(&["set", "alice", "--group", "none"]).status, 0);
+    assert_eq!(run(&["group", "remove", "board"]).status, 0);
+    assert!(!lab.read("users.toml").contains("board"));
+}
