@@ -4,6 +4,7 @@
 //! - [`tun`]: the interface whose packets are the clients' packets.
 //! - [`netlink`]: addresses, routes, links, and neighbours that are answered for.
 //! - [`masquerade`]: IPv4 NAT for the clients' pool, in an nftables table of our own.
+//! - [`six_to_four`]: the way out to 6to4 hosts.
 //! - [`host`]: sysctls, and what of them would keep packets from being forwarded.
 //!
 //! Nothing here knows a protocol above IP and UDP. Sockets and the TUN never block: what cannot
@@ -14,5 +15,6 @@ pub mod host;
 pub mod masquerade;
 pub mod namespace;
 pub mod netlink;
+pub mod six_to_four;
 pub mod tun;
 pub mod udp;

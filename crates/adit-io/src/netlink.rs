@@ -5,6 +5,7 @@
 //! replaced: a route that is there already is an error, unless it is the very same one.
 
 mod error;
+mod link;
 mod neighbor;
 mod route;
 mod rule;

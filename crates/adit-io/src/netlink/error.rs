@@ -53,7 +53,9 @@ fn remedy(source: &io::Error) -> &'static str {
             "; something else on this host has that route: `ip route` and `ip -6 route` show it"
         }
         Some(libc::ENODEV) => "; the interface is gone",
-        Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP) => "; the kernel has no such family",
+        Some(libc::EAFNOSUPPORT | libc::EOPNOTSUPP) => {
+            "; the kernel has no such family, or no such kind of interface"
+        }
         _ => "",
     }
 }

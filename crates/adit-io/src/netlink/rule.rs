@@ -52,6 +52,33 @@ impl Netlink {
         }
     }
 
+    /// Sends nothing on that comes in by the interface of this name, whenever there is one; only the
+    /// host's own addresses are reached by it. Having that rule already is no error. It outlives the
+    /// process.
+    pub async fn add_dead_end(&self, family: Family, interface: &str) -> Result<(), NetlinkError> {
+        let mut request = self.handle.rule().add();
+        *request.message_mut() = dead_end(family, interface);
+        added(request.execute().await, || {
+            format!("making the interface {interface} a dead end")
+        })
+    }
+
+    /// Takes [`add_dead_end`](Self::add_dead_end) back. Its absence is no error.
+    pub async fn remove_dead_end(
+        &self,
+        family: Family,
+        interface: &str,
+    ) -> Result<(), NetlinkError> {
+        let request = self.handle.rule().del(dead_end(family, interface));
+        match request.execute().await {
+            Err(error) if errno(&error) != Some(libc::ENOENT) => Err(NetlinkError::new(
+                format!("removing the rule about the interface {interface}"),
+                error,
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Routes `destination` to an interface in a table of our own; having it already is no error. The
     /// route vanishes with the interface.
     pub async fn add_table_route(
@@ -75,12 +102,27 @@ impl Netlink {
     }
 }
 
-fn rule_message(rule: &Rule) -> RuleMessage {
+fn dead_end(family: Family, interface: &str) -> RuleMessage {
     let mut message = RuleMessage::default();
-    message.header.family = match rule.family {
+    message.header.family = family_of(family);
+    message.header.action = RuleAction::Blackhole;
+    // Right behind the rule of the host's own addresses, which has 0.
+    message.attributes.push(RuleAttribute::Priority(1));
+    let interface = RuleAttribute::Iifname(interface.to_owned());
+    message.attributes.push(interface);
+    message
+}
+
+fn family_of(family: Family) -> AddressFamily {
+    match family {
         Family::V4 => AddressFamily::Inet,
         Family::V6 => AddressFamily::Inet6,
-    };
+    }
+}
+
+fn rule_message(rule: &Rule) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = family_of(rule.family);
     message.header.action = RuleAction::ToTable;
     message
         .attributes

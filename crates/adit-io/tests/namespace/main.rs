@@ -13,6 +13,7 @@ mod host;
 mod masquerade;
 mod neighbor;
 mod packets;
+mod six_to_four;
 mod tun;
 
 use std::future::Future;

@@ -276,6 +276,8 @@ pub(crate) struct Ipv6 {
     pub delegate: Option<Delegate>,
     /// The interface with whose link clients share the prefix.
     pub nd_proxy: Option<String>,
+    /// Whether packets to 6to4 hosts go straight to them.
+    pub six_to_four: bool,
     /// Whether what clients send is refused.
     pub blocked: bool,
 }

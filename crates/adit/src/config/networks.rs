@@ -89,6 +89,13 @@ pub(super) fn networks(settings: &mut Settings<'_>) -> (Option<Ipv4>, Option<Ipv
     }
 
     let ipv6_is_served = prefix.is_some() && mode == Mode::Routed;
+    if options.six_to_four && mode != Mode::Routed {
+        settings.error(
+            "ipv6.six-to-four",
+            "needs IPv6 that leaves the tunnel",
+            "write mode = \"routed\", or take it out",
+        );
+    }
     if options.nd_proxy.is_some() {
         judge_nd_proxy(settings, mode, prefix, client_prefix_length);
     } else if ipv6_is_served && let Some(prefix) = prefix {
@@ -214,6 +221,7 @@ fn ipv6_options(settings: &mut Settings<'_>, prefix: Option<Ipv6Net>) -> Ipv6 {
     });
     Ipv6 {
         nd_proxy,
+        six_to_four: settings.flag("ipv6.six-to-four", false),
         prefix: BLOCKED,
         client_prefix_length: 64,
         dns: Vec::new(),

@@ -15,6 +15,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use adit_io::netlink::Netlink;
+use adit_io::six_to_four::{self, SixToFour};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
@@ -138,6 +140,26 @@ async fn uplink(
     Ok(Some(uplink))
 }
 
+/// Makes the way out to 6to4 hosts, if it is wanted and the host has an address that they can be
+/// reached from: behind a NAT, protocol 41 gets nowhere.
+async fn way_out(config: &crate::config::Config) -> Result<Option<SixToFour>, ServeError> {
+    if !config.ipv6.as_ref().is_some_and(|ipv6| ipv6.six_to_four) {
+        return Ok(None);
+    }
+    let netlink = Netlink::new()
+        .await
+        .map_err(system("cannot open netlink"))?;
+    let Some(local) = six_to_four::public_address(&netlink).await? else {
+        tracing::warn!(
+            "ipv6.six-to-four: this host has no public IPv4 address, so packets to 2002::/16 go the \
+             way of all others"
+        );
+        return Ok(None);
+    };
+    tracing::info!(%local, interface = six_to_four::NAME, "packets to 6to4 hosts go straight to them");
+    Ok(Some(SixToFour::open(netlink, local).await?))
+}
+
 async fn serve(loaded: Loaded) -> Result<(), ServeError> {
     for warning in &loaded.warnings {
         tracing::warn!("{}: {}", warning.message, warning.help);
@@ -158,6 +180,7 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         signal(SignalKind::terminate()).map_err(system("cannot wait for SIGTERM"))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(system("cannot wait for SIGINT"))?;
+    let way_out = way_out(config).await?;
 
     let user_count = users.len();
     let owner = Owner::new(server, Logins::new(users), store, host, uplink.clone());
@@ -190,6 +213,9 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         tracing::warn!("not all clients could be told in time");
     }
     tasks.shutdown().await;
+    if let Some(way_out) = way_out {
+        way_out.close().await?;
+    }
     if let Some(uplink) = uplink {
         uplink.clear().await?;
     }

@@ -2,7 +2,19 @@
 
 use adit_link::nd::Preference;
 
-use super::{Folder, problems, with};
+use super::{Folder, one, problems, with};
+
+#[test]
+fn the_way_to_6to4_hosts_needs_routed_ipv6() {
+    let lines = |more: &str| with("[ipv6]", &format!("[ipv6]\n{more}"));
+    let six_to_four = |more: &str| {
+        let loaded = Folder::new().load(&lines(more)).unwrap();
+        loaded.config.ipv6.unwrap().six_to_four
+    };
+    assert!(!six_to_four("") && six_to_four("six-to-four = true"));
+    let (_, _, text) = one(&lines("six-to-four = true\nmode = \"block\""));
+    assert!(text.contains("routed"), "{text}");
+}
 
 #[test]
 fn a_split_tunnel_and_delegation_reach_the_server() {
