@@ -1,6 +1,7 @@
-"""Rules of a policy, each probed twice: once in each family. Addresses that are not a client's own, and its neighbours."""
+"""Rules of a policy, each probed once in each family; forged sources, and neighbours; rates of a user and of a rule."""
 
 import ipaddress
+import json
 import re
 
 import bench as at
@@ -9,11 +10,12 @@ from client import LinuxClient, Profile
 from guest import FOLDER, Guest
 from pcap import Capture
 from server import POOL, PREFIX, PSK, USERS, Adit, check_let_go, check_log
-from shell import Daemon
+from shell import Daemon, Failed, wait_for
 
 HOST = [at.HOST4, at.HOST6]
 POLICY = [
     {"name": "web", "users": ["alice"], "to": HOST, "protocol": "tcp", "ports": [8080], "action": "accept"},
+    {"name": "slow", "users": ["alice"], "to": HOST, "protocol": "tcp", "ports": [5202], "action": "accept", "rate": "10Mbit"},
     {"name": "no other tcp", "users": ["alice"], "to": HOST, "protocol": "tcp", "action": "reject"},
     {"name": "no pings", "users": ["alice"], "to": HOST, "protocol": "icmp", "action": "drop"},
     {"name": "no names", "groups": ["staff"], "to": HOST, "protocol": "udp", "ports": [53, "5000-5010"], "action": "drop"},
@@ -73,6 +75,7 @@ def run(lab):
         redirects = client.guest.run("nstat -asz IcmpInRedirects Icmp6InRedirects").out
         lab.check(re.findall(r"Redirects +(\d+)", redirects) == ["0", "0"], f"nobody tells {user} of other ways between clients", redirects)
     check_sources(lab, bench, adit, clients["bob"], addresses)
+    check_rates(lab, bench, adit, clients)
 
     for client in clients.values():
         client.hang_up()
@@ -94,11 +97,40 @@ def online(lab, bench, user, number):
     return client
 
 
-def count_of(adit, name):
+def count_of(adit, name, of_rule="packets"):
     """What a rule or a counter of that name has counted."""
     status = adit.status()
-    counts = {**status["counters"], **{rule["name"]: rule["packets"] for rule in status["policy"]}}
+    counts = {**status["counters"], **{rule["name"]: rule[of_rule] for rule in status["policy"]}}
     return counts[name] if name else None
+
+
+def check_rates(lab, bench, adit, clients):
+    """By TCP, each way in each family; a user's rate holds for the session that runs."""
+    bench.iperf(lab)
+    other = lab.keep(Daemon("iperf3", bench.host.inside("iperf3", "-s", "-p", "5202", "--forceflush"), lab.out / "iperf3-slow.log"))
+    other.wait_said(re.compile("Server listening"), 10)
+    free = [speed(clients["bob"], address, 5201, False, 3) for address in HOST]
+    lab.note(f"without a rate: {free[0]:.0f} and {free[1]:.0f} Mbit/s")
+    lab.check(min(free) > 30, "without a rate there is much more than 20 Mbit/s", free)
+    adit.command("user", "set", "bob", "--rate", "20Mbit")
+    wait_for("the server reads the users again", lambda: "users file read again" in adit.log(), 30)
+    for user, port, rate, counted in (("bob", 5201, 20, "rate_exceeded"), ("alice", 5202, 10, "slow")):
+        for address in HOST:
+            for reverse in (False, True):
+                was = count_of(adit, counted, "over_rate")
+                found = speed(clients[user], address, port, reverse, 8)
+                lab.check(0.85 * rate < found < 1.05 * rate,
+                          f"{user} {'gets' if reverse else 'sends'} {found:.1f} Mbit/s of {rate}, with {address}", found)
+                lab.check(count_of(adit, counted, "over_rate") > was, f"what was more is counted under {counted!r}")
+
+
+def speed(client, address, port, reverse, seconds):
+    """Mbit/s of what TCP delivers."""
+    done = client.guest.run(f"iperf3 -c {address} -p {port} -t {seconds} {'-R' * reverse} -J", seconds=60, check=False)
+    try:
+        return json.loads(done.out)["end"]["sum_received"]["bits_per_second"] / 1e6
+    except (ValueError, KeyError):
+        raise Failed(f"iperf3 with {address}: {done.out[-600:]}") from None
 
 
 def check_sources(lab, bench, adit, client, addresses):
