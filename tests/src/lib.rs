@@ -13,5 +13,5 @@ mod world;
 
 pub use host::{HOST_V4, HOST_V6, udp_packet};
 pub use nat::Nat;
-pub use network::{Datagram, Link};
+pub use network::{Datagram, Link, Router};
 pub use world::{ClientId, Dialled, Filter, User, World, WorldConfig, is_server};

@@ -53,6 +53,17 @@ impl Datagram {
     }
 }
 
+/// A router with a link that is too narrow for some of what the server sends, and does not cut it.
+#[derive(Clone, Copy, Debug)]
+pub struct Router {
+    /// The largest packet of that link, in bytes of IP.
+    pub mtu: u16,
+    /// How much of the UDP payload, or ESP packet, its errors quote.
+    pub quotes: usize,
+    /// Whether its errors reach the server.
+    pub tells: bool,
+}
+
 /// The queue of everything under way.
 pub(crate) struct Network {
     link: Link,

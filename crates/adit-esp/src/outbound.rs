@@ -111,6 +111,13 @@ impl OutboundSa {
         self.spi
     }
 
+    /// Whether a packet with this number in its header has been sent. Of extended numbers it is the
+    /// lower half (RFC 4303 2.2.1), which after the first 2^32 packets may be any.
+    pub fn has_sent(&self, number: u32) -> bool {
+        let number = u64::from(number);
+        self.sequence > u64::from(u32::MAX) || (1..=self.sequence).contains(&number)
+    }
+
     /// The suite that is sent with, see [`follow`](Self::follow).
     pub fn suite(&self) -> EspSuite {
         self.keys.suite()

@@ -21,7 +21,7 @@ mod timers;
 pub use config::{
     Config, Delegate, Ipv4Config, Ipv6Config, LacSecret, Limits, PlainConfig, PolicyRule,
 };
-pub use control::{Job, JobDone, Server};
+pub use control::{Job, JobDone, Server, Teller, TooBig};
 pub use event::{Decision, Event, SessionId};
 pub use grant::{Device, Grant, Lease, Routes, Standing};
 pub use info::{IkeInfo, SessionInfo};

@@ -151,6 +151,20 @@ counters! {
     cut,
     /// Packets from TUN larger than the session's link that must not be cut.
     too_big,
+    /// IPv6 packets from TUN of up to 1280 bytes on a path too narrow for them, to be cut outside.
+    cut_outside,
+    /// Paths that turned out to be narrower than they were believed to be.
+    path_mtu_lowered,
+    /// Paths that are believed to be as wide as others again, after ten minutes.
+    path_mtu_raised,
+    /// Errors about packets too big for their path to where nothing is sent.
+    path_mtu_unknown,
+    /// Such errors that quote something that was not sent there.
+    path_mtu_foreign,
+    /// Such errors that tell of a path narrower than any is.
+    path_mtu_absurd,
+    /// Such errors past the number that is looked into per second.
+    path_mtu_ignored,
     /// Packets that could not be sent because no SA is usable.
     no_sa,
     /// Authentication attempts that were accepted.

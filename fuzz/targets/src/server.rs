@@ -6,8 +6,9 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use adit_server::{Teller, TooBig};
 use adit_tests::{ClientId, Datagram, World, setup};
-use adit_wire::checksum;
+use adit_wire::{Channel, checksum};
 
 use crate::inputs::messages;
 
@@ -20,6 +21,9 @@ const PAUSE: u8 = 8;
 /// With this bit it is L2TP without IPsec, which is taken from the neighbour and over IPv6; [`OWN`]
 /// puts the numbers of the session into it.
 const PLAIN: u8 = 32;
+/// With this bit it is no datagram: a router says that one to that source was too big. The MTU comes
+/// first, in 4 bytes, then what is quoted; with [`OWN`], what the session was really sent last.
+const TOO_BIG: u8 = 64;
 
 /// A message of [`server_inside`]: the two low bits choose between an L2TP message, a PPP frame
 /// and an IP packet; [`PAUSE`] as above;
@@ -43,16 +47,44 @@ pub fn server_outside(data: &[u8]) {
         if how & PAUSE != 0 {
             world.run_for(Duration::from_millis(700));
         }
+        if how & TOO_BIG != 0 {
+            tell_too_big(&mut world, *how, payload);
+            continue;
+        }
         let datagram = outsider(&world, id, *how, payload);
         world.inject(datagram);
     }
     assert_alive(&mut world, id, "the session");
 }
 
+fn tell_too_big(world: &mut World, how: u8, payload: &[u8]) {
+    let Some((mtu, quote)) = payload.split_first_chunk() else {
+        return;
+    };
+    let remote = datagram(how, &[]).from;
+    let mut capture = world.capture.iter().flatten();
+    let last = capture.rfind(|sent| sent.to == remote);
+    let real = last.filter(|_| how & OWN != 0).map(|sent| &*sent.payload);
+    let channel = match (how & PLAIN, how & NAT_T) {
+        (0, 0) => Channel::Esp,
+        (0, _) => Channel::NatT,
+        _ => Channel::L2tp,
+    };
+    let error = TooBig {
+        channel,
+        remote,
+        mtu: u32::from_be_bytes(*mtu),
+        teller: Teller::Network,
+        quote: real.unwrap_or(quote),
+    };
+    world.server.handle_too_big(&error, world.now());
+}
+
 fn outside() -> (World, ClientId) {
     let mut config = setup::world(1, 2);
     config.server.plain = setup::plain(&["192.0.2.0/24", "2001:db8:eeee::/48"]);
     let mut world = World::new(config);
+    world.capture = Some(Vec::new());
     let id = world.dial(setup::client("user0"), setup::address(0), None, false);
     assert!(world.run_until_echoes(&[id], Duration::from_secs(60)));
     (world, id)

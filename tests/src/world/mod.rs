@@ -20,7 +20,7 @@ use adit_wire::{Channel, PacketBuf, Path};
 
 use crate::host;
 use crate::nat::Nat;
-use crate::network::{Datagram, Link, Network};
+use crate::network::{Datagram, Link, Network, Router};
 
 use caller::Caller;
 
@@ -99,6 +99,12 @@ pub struct World {
     server_nat: bool,
     /// Every datagram seen on the wire, when recording.
     pub capture: Option<Vec<Datagram>>,
+    /// A router between the server and all clients whose link to them is narrow, if there is one.
+    pub router: Option<Router>,
+    /// Datagrams that it had no room for.
+    pub no_room: u64,
+    /// The ICMP errors that the server made for senders behind it.
+    pub errors: Vec<Vec<u8>>,
     /// What clients send leaves from and goes to this port while it is set: 0 makes native ESP of
     /// ESP in UDP, 4500 the other way round.
     pub redirect: Option<u16>,
@@ -156,6 +162,9 @@ impl World {
             now: start,
             server_nat: config.server_nat,
             capture: None,
+            router: None,
+            no_room: 0,
+            errors: Vec::new(),
             redirect: None,
             first_port: 500,
             drop_if: None,

@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adit_ppp::{Attempt, RejectReason, Verified};
-use adit_server::{Decision, Device, Event, Grant};
+use adit_server::{Decision, Device, Event, Grant, Teller, TooBig};
+use adit_wire::ip::Family;
 use adit_wire::{Channel, PacketBuf, Path};
 
 use super::{ClientId, World};
 use crate::host;
 use crate::nat::Nat;
-use crate::network::Datagram;
+use crate::network::{Datagram, Router};
 
 impl World {
     /// Lets time pass until `done` holds; `false` if `limit` of virtual time passes first.
@@ -170,6 +171,15 @@ impl World {
     }
 
     fn send_from_server(&mut self, path: Path, payload: Vec<u8>) {
+        if self.is_too_big(path, &payload) {
+            self.tell_too_big(path, &payload);
+        } else {
+            self.send_oversize(path, payload);
+        }
+    }
+
+    /// Sends what may be cut on its way.
+    fn send_oversize(&mut self, path: Path, payload: Vec<u8>) {
         let mut from = path.local;
         if self.server_nat {
             from.set_ip(match from.ip() {
@@ -179,6 +189,35 @@ impl World {
         }
         let to = path.remote;
         self.put(Datagram { from, to, payload });
+    }
+
+    /// Whether a router on the way to a client has no room for it. IKE messages may be cut.
+    fn is_too_big(&self, path: Path, payload: &[u8]) -> bool {
+        let udp = if path.channel == Channel::Esp { 0 } else { 8 };
+        let length = Family::of(path.remote.ip()).header_len() + udp + payload.len();
+        let is_ike = path.channel == Channel::Ike
+            || path.channel == Channel::NatT && payload.starts_with(&[0; 4]);
+        let narrow = |router: &Router| length > usize::from(router.mtu);
+        !is_ike && self.router.as_ref().is_some_and(narrow)
+    }
+
+    /// It is lost, and the router says so.
+    fn tell_too_big(&mut self, path: Path, payload: &[u8]) {
+        let Some(router) = self.router else {
+            return;
+        };
+        let quote = payload.get(..router.quotes).unwrap_or(payload);
+        let error = TooBig {
+            channel: path.channel,
+            remote: path.remote,
+            mtu: router.mtu.into(),
+            teller: Teller::Network,
+            quote,
+        };
+        if router.tells {
+            self.server.handle_too_big(&error, self.now);
+        }
+        self.no_room += 1;
     }
 
     /// The server's own end, behind its NAT if it has one.
@@ -230,6 +269,8 @@ impl World {
         loop {
             if let Some(transmit) = self.server.poll_transmit() {
                 self.send_from_server(transmit.path, transmit.payload);
+            } else if let Some(transmit) = self.server.poll_oversize() {
+                self.send_oversize(transmit.path, transmit.payload);
             } else if !self.step_server() {
                 return;
             }
@@ -268,8 +309,10 @@ impl World {
                     self.remembered.push((Device::clone(&device), lease));
                 }
             }
+        } else if let Some(error) = self.server.poll_tun() {
+            self.errors.push(error);
         } else {
-            return self.server.poll_tun().is_some();
+            return false;
         }
         true
     }

@@ -236,6 +236,7 @@ impl Server {
         match known.filter(|_| fresh) {
             Some(known) => {
                 self.timers.set(TimerKey::Group(group), None);
+                self.forget_path(group);
                 self.plane.merge_group(group, known);
                 let gone = self.groups.remove(&group);
                 if let (Some(gone), Some(state)) = (gone, self.groups.get_mut(&known)) {
@@ -375,6 +376,7 @@ impl Server {
         for spi in state.spis {
             self.plane.remove_child(spi);
         }
+        self.forget_path(group);
         self.plane.remove_group(group);
         if let Some(peer) = self.peers.get_mut(state.peer.0) {
             peer.groups.retain(|key| *key != group);

@@ -129,7 +129,12 @@ impl Server {
     ) {
         let mut buf = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
         if let Some(path) = self.plane.send_ip(key, &mut buf, family, Seal::Now, now) {
-            self.transmits.push_back(Transmit {
+            let room = self.plane.session(key).map(|record| record.mtu);
+            let queue = match room.is_some_and(|room| packet.len() > usize::from(room)) {
+                true => &mut self.oversize,
+                false => &mut self.transmits,
+            };
+            queue.push_back(Transmit {
                 path,
                 payload: buf.as_slice().to_vec(),
             });
@@ -159,7 +164,7 @@ impl Server {
         record.addresses.link_local = Some(address::link_local(peer_id));
         let defaults = RouterConfig::default();
         let router = RouterConfig {
-            mtu: record.mtu,
+            mtu: record.ipv6_mtu,
             dns: config.dns.clone(),
             search: config.search.clone(),
             preference: config.preference,

@@ -14,6 +14,7 @@ mod ike;
 mod link;
 mod memory;
 mod native;
+mod path_mtu;
 mod peer;
 mod plain;
 mod pools;
@@ -51,6 +52,7 @@ use group::GroupState;
 use half_open::HalfOpen;
 use ike::{IkeEntry, IkeKey};
 use native::Blocked;
+use path_mtu::Paths;
 use peer::{Peer, PeerKey};
 use plain::PlainPeers;
 use pools::Pools;
@@ -58,6 +60,8 @@ use session::Session;
 use shutdown::Stopping;
 use throttle::Throttle;
 use tunnel::TunnelState;
+
+pub use path_mtu::{Teller, TooBig};
 
 /// Four zero bytes before an IKE message on the NAT-T port (RFC 3948 2.2).
 const NON_ESP_MARKER: [u8; 4] = [0; 4];
@@ -72,6 +76,8 @@ enum TimerKey {
     /// Replacing a peer's IKE SA.
     Replacing(PeerKey),
     Group(GroupKey),
+    /// What is known of a group's path is to be forgotten.
+    Path(GroupKey),
     Tunnel(u16),
     Session(SessionKey),
     Stopping,
@@ -111,7 +117,7 @@ impl Job {
 /// [`keep_tun`](Self::keep_tun)), [`handle_timeout`](Self::handle_timeout),
 /// [`handle_job`](Self::handle_job) and [`handle_verdict`](Self::handle_verdict); after each call
 /// (or batch of calls) take everything from [`seal_kept`](Self::seal_kept),
-/// [`poll_transmit`](Self::poll_transmit), [`poll_tun`](Self::poll_tun),
+/// [`poll_transmit`](Self::poll_transmit), [`poll_oversize`](Self::poll_oversize), [`poll_tun`](Self::poll_tun),
 /// [`poll_event`](Self::poll_event) and [`poll_job`](Self::poll_job) until they give `None`, then
 /// wait no longer than [`poll_timeout`](Self::poll_timeout) says.
 pub struct Server {
@@ -137,6 +143,7 @@ pub struct Server {
     by_identity: HashMap<(String, SocketAddr), PeerKey>,
     groups: HashMap<GroupKey, GroupState>,
     plain: PlainPeers,
+    paths: Paths,
     tunnels: HashMap<u16, TunnelState>,
     sessions: HashMap<SessionKey, Session>,
     by_id: HashMap<SessionId, SessionKey>,
@@ -149,6 +156,7 @@ pub struct Server {
     /// Packets from TUN that are to be sealed together.
     kept: SealBatch<Path>,
     transmits: VecDeque<Transmit>,
+    oversize: VecDeque<Transmit>,
     to_tun: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
     jobs: VecDeque<Job>,
@@ -188,6 +196,7 @@ impl Server {
             by_identity: HashMap::new(),
             groups: HashMap::new(),
             plain: PlainPeers::default(),
+            paths: Paths::new(now),
             tunnels: HashMap::new(),
             sessions: HashMap::new(),
             by_id: HashMap::new(),
@@ -198,6 +207,7 @@ impl Server {
             ppp_configs: HashMap::new(),
             kept: SealBatch::new(),
             transmits: VecDeque::new(),
+            oversize: VecDeque::new(),
             to_tun: VecDeque::new(),
             events: VecDeque::new(),
             jobs: VecDeque::new(),
@@ -259,6 +269,10 @@ impl Server {
                 self.transmits.extend(parts);
                 None
             }
+            Outbound::Oversize(transmit) => {
+                self.oversize.push_back(transmit);
+                None
+            }
             Outbound::Refused(Some(error)) if self.icmp_budget.spend(now) => {
                 self.to_tun.push_back(error);
                 None
@@ -277,6 +291,7 @@ impl Server {
         let packet = packet.packet();
         if let Some(group) = learnt.moved {
             self.peer_moved(group, path);
+            self.path_changed(group, now);
         }
         if let Some((group, suite)) = learnt.suite {
             tracing::info!(
@@ -338,6 +353,7 @@ impl Server {
                 TimerKey::Peer(key) => self.peer_timeout(key, now),
                 TimerKey::Replacing(key) => self.replacing_timeout(key, now),
                 TimerKey::Group(key) => self.group_timeout(key, now),
+                TimerKey::Path(key) => self.path_timeout(key, now),
                 TimerKey::Tunnel(id) => self.tunnel_timeout(id, now),
                 TimerKey::Session(key) => self.session_timeout(key, now),
                 TimerKey::Stopping => self.delete_all_sas(now),
@@ -353,6 +369,12 @@ impl Server {
     /// The next datagram to send: a whole UDP payload, or a whole ESP packet for [`Channel::Esp`].
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
+    }
+
+    /// The next datagram that is too big for its path and has to be cut on it: IPv6 needs links of
+    /// 1280 bytes, which not every tunnel is (RFC 2473 7.1, RFC 8200 5).
+    pub fn poll_oversize(&mut self) -> Option<Transmit> {
+        self.oversize.pop_front()
     }
 
     /// The next IP packet for TUN that the server made itself: ICMP errors.

@@ -210,6 +210,7 @@ impl Server {
         {
             self.plain.peers.remove(&group);
             self.plain.by_path.remove(&path);
+            self.forget_path(group);
             self.plane.remove_group(group);
         }
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use adit_l2tp::CallDisconnect;
 use adit_link::Router;
 use adit_link::guard::Addresses;
-use adit_link::mtu;
+use adit_link::mtu::{self, IPV6_MINIMUM};
 use adit_ppp::{
     Attempt, CloseReason, Ipv4Network, Ipv6Network, Link, Network, RejectReason, Verdict,
 };
@@ -48,6 +48,13 @@ impl Session {
     pub(super) fn mtu(&self) -> u16 {
         self.peer_mru
             .map_or(self.link_mtu, |mru| mru.min(self.link_mtu))
+    }
+
+    /// The largest IPv6 packet that may be sent. What the path does not carry of the 1280 bytes that
+    /// every link of IPv6 has (RFC 8200 5) is cut outside.
+    pub(super) fn ipv6_mtu(&self) -> u16 {
+        let least = self.peer_mru.unwrap_or(IPV6_MINIMUM).min(IPV6_MINIMUM);
+        self.mtu().max(least)
     }
 }
 
@@ -93,6 +100,7 @@ impl Server {
             ipv4_open: false,
             ipv6_open: false,
             mtu: link_mtu,
+            ipv6_mtu: link_mtu.max(IPV6_MINIMUM),
             mss_v4: mtu::mss(Family::V4, link_mtu),
             mss_v6: mtu::mss(Family::V6, link_mtu),
             rx_packets: 0,
@@ -130,7 +138,9 @@ impl Server {
     /// The PPP configuration with the MRU that this encapsulation leaves room for.
     fn ppp_config(&mut self, link_mtu: u16) -> Arc<adit_ppp::ServerConfig> {
         let base = &self.config.ppp;
-        let mru = base.mru.min(link_mtu);
+        // With less there would be no IPv6 (RFC 8200 5), on a path too narrow for it as well.
+        let least = self.config.ipv6.as_ref().map_or(0, |_| IPV6_MINIMUM);
+        let mru = base.mru.min(link_mtu.max(least));
         Arc::clone(self.ppp_configs.entry(mru).or_insert_with(|| {
             let mut config = adit_ppp::ServerConfig::clone(base);
             config.mru = mru;
@@ -199,8 +209,8 @@ impl Server {
         match event {
             Ppp::LcpUp { peer_mru } => {
                 session.peer_mru = Some(peer_mru);
-                let (mtu, framing) = (session.mtu(), session.ppp.framing());
-                self.enforce_mtu(key, mtu);
+                let framing = session.ppp.framing();
+                self.enforce_mtu(key);
                 if let Some(record) = self.plane.session_mut(key) {
                     record.framing = framing;
                 }

@@ -1,5 +1,5 @@
 //! How large a session's packets may be: it follows the encapsulation of its SA group, which a
-//! replaced SA may change, by another suite or by UDP where there was none.
+//! replaced SA may change, by another suite or by UDP where there was none, and the path to its peer.
 
 use std::time::Instant;
 
@@ -26,8 +26,9 @@ impl Server {
                 ppp_header: adit_ppp::HEADER_LEN,
                 l2tp_header,
             };
-            return Some(self.bounded_mtu(plain.link_mtu(self.config.path_mtu)));
+            return Some(self.bounded_mtu(plain.link_mtu(self.path_mtu(group))));
         }
+        let path_mtu = self.path_mtu(group);
         let computed = self.plane.encapsulations(group).map(|(native, suite)| {
             Encapsulation {
                 outer,
@@ -36,7 +37,7 @@ impl Server {
                 ppp_header: adit_ppp::HEADER_LEN,
                 l2tp_header,
             }
-            .link_mtu(self.config.path_mtu)
+            .link_mtu(path_mtu)
         });
         Some(self.bounded_mtu(computed.min()?))
     }
@@ -47,14 +48,15 @@ impl Server {
         fixed.map_or(computed, |fixed| fixed.min(computed))
     }
 
-    /// The SAs of a group changed: what its sessions may send follows at once, and so does what
+    /// The SAs of a group changed, or its path did: what its sessions may send follows at once, and so does what
     /// their clients are told.
     pub(super) fn group_resized(&mut self, group: GroupKey, now: Instant) {
-        let tunnels = self.groups.get(&group).map(|state| state.tunnels.clone());
+        let secured = self.groups.get(&group).map(|state| &state.tunnels[..]);
+        let tunnels = secured.or_else(|| self.plain.tunnels_of(group));
         let sessions: Vec<_> = tunnels
             .into_iter()
             .flatten()
-            .filter_map(|tunnel| self.tunnels.get(&tunnel))
+            .filter_map(|tunnel| self.tunnels.get(tunnel))
             .flat_map(|tunnel| tunnel.sessions.iter().map(|(_, key)| *key))
             .collect();
         for key in sessions {
@@ -77,19 +79,24 @@ impl Server {
             return;
         }
         session.link_mtu = link_mtu;
-        let mtu = session.mtu();
+        let (mtu, ipv6_mtu) = (session.mtu(), session.ipv6_mtu());
         if let Some(router) = &mut session.router {
-            router.set_mtu(mtu, now, &mut self.rng);
+            router.set_mtu(ipv6_mtu, now, &mut self.rng);
         }
-        tracing::debug!(session = %session.id, mtu, "the session's MTU follows its SAs");
-        self.enforce_mtu(key, mtu);
+        tracing::debug!(session = %session.id, mtu, "the session's MTU follows its SAs and its path");
+        self.enforce_mtu(key);
         self.drive_session(key, now);
     }
 
-    /// From here on the packet path keeps to this MTU.
-    pub(super) fn enforce_mtu(&mut self, key: SessionKey, mtu: u16) {
+    /// From here on the packet path keeps to the session's MTU.
+    pub(super) fn enforce_mtu(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(&key) else {
+            return;
+        };
+        let (mtu, ipv6_mtu) = (session.mtu(), session.ipv6_mtu());
         if let Some(record) = self.plane.session_mut(key) {
             record.mtu = mtu;
+            record.ipv6_mtu = ipv6_mtu;
             record.mss_v4 = mtu::mss(Family::V4, mtu);
             record.mss_v6 = mtu::mss(Family::V6, mtu);
         }

@@ -10,6 +10,7 @@ mod clients;
 mod inbound;
 mod outbound;
 mod policy;
+mod quoted;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(crate) use clients::Clients;
 pub(crate) use inbound::Inbound;
 pub use outbound::{HEADROOM, TAILROOM};
 pub(crate) use outbound::{Outbound, Seal};
+pub(crate) use quoted::{Misquoted, Proof};
 
 /// The UDP port of L2TP (RFC 2661 8.1), on our side always.
 pub(crate) const L2TP_PORT: u16 = 1701;
@@ -73,7 +75,7 @@ struct Outbounds {
 }
 
 /// The SAs of one group and where its packets go.
-struct Group {
+pub(crate) struct Group {
     /// The way of ESP in UDP; that of native ESP has the same addresses.
     path: Path,
     /// Whether any authentic packet has come.
@@ -101,7 +103,10 @@ pub(crate) struct Record {
     pub(crate) meters: Option<Arc<Meters>>,
     pub(crate) ipv4_open: bool,
     pub(crate) ipv6_open: bool,
+    /// The largest packet that its path carries.
     pub(crate) mtu: u16,
+    /// The largest IPv6 packet, which may be more: 1280 bytes must pass (RFC 8200 5).
+    pub(crate) ipv6_mtu: u16,
     pub(crate) mss_v4: u16,
     pub(crate) mss_v6: u16,
     pub(crate) rx_packets: u64,

@@ -29,6 +29,8 @@ pub(crate) enum Outbound {
     Sealed(Path),
     /// It was cut, and these are datagrams with its parts.
     Cut(Vec<Transmit>),
+    /// It is a datagram that its path does not carry whole, and has to be cut outside.
+    Oversize(Transmit),
     /// Its sender gets this ICMP error, if it may get one.
     Refused(Option<Vec<u8>>),
     /// Nothing; it has been counted.
@@ -102,22 +104,17 @@ impl Plane {
             return Outbound::Dropped;
         }
         packet.narrow(0..header.end);
-        if packet.len() > usize::from(record.mtu) {
-            let mtu = record.mtu;
+        let mtu = match header.family() {
+            Family::V4 => record.mtu,
+            Family::V6 => record.ipv6_mtu,
+        };
+        if packet.len() > usize::from(mtu) {
             if let Some(parts) = fragment::fragments(packet.as_slice(), &header, mtu) {
                 self.stats.cut += 1;
                 return Outbound::Cut(self.send_parts(key, &parts, now));
             }
-            let Some(record) = self.sessions.get(key.0) else {
-                return Outbound::Dropped;
-            };
             self.stats.too_big += 1;
-            return Outbound::Refused(icmp::too_big(
-                packet.as_slice(),
-                record.mtu,
-                self.own4,
-                self.own6,
-            ));
+            return Outbound::Refused(icmp::too_big(packet.as_slice(), mtu, self.own4, self.own6));
         }
         match guard::clamp(packet.as_mut_slice(), &header, record.mss_v4, record.mss_v6) {
             Ok(clamped) => self.stats.mss_clamped += u64::from(clamped),
@@ -126,13 +123,18 @@ impl Plane {
                 return Outbound::Dropped;
             }
         }
-        match self.send_ip(key, packet, header.family(), seal, now) {
-            Some(path) => {
-                self.stats.ip_out += 1;
-                Outbound::Sealed(path)
-            }
-            None => Outbound::Dropped,
+        let oversize = packet.len() > usize::from(record.mtu);
+        let seal = if oversize { Seal::Now } else { seal };
+        let Some(path) = self.send_ip(key, packet, header.family(), seal, now) else {
+            return Outbound::Dropped;
+        };
+        self.stats.ip_out += 1;
+        if oversize {
+            self.stats.cut_outside += 1;
+            let payload = packet.as_slice().to_vec();
+            return Outbound::Oversize(Transmit { path, payload });
         }
+        Outbound::Sealed(path)
     }
 
     /// Fragments are rare and small in number, so each gets a buffer of its own.

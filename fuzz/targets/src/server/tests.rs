@@ -35,6 +35,23 @@ fn a_recorded_neighbour_gets_a_session_without_ipsec() {
 }
 
 #[test]
+fn a_seed_makes_the_path_of_the_session_narrow() {
+    let (mut world, _) = outside();
+    for message in messages(&seed("server_outside", "too-big")) {
+        let (how, payload) = message.split_first().expect("a seed's message");
+        tell_too_big(&mut world, *how, payload);
+    }
+    let stats = world.server.stats();
+    assert_eq!(stats.path_mtu_lowered, 2, "{stats:?}");
+    let refused = [
+        stats.path_mtu_absurd,
+        stats.path_mtu_foreign,
+        stats.path_mtu_unknown,
+    ];
+    assert_eq!(refused, [1, 1, 1], "{stats:?}");
+}
+
+#[test]
 fn seeds_reach_the_tunnel_and_the_session() {
     for (name, left) in [
         ("l2tp-cdn-windows", 1),
