@@ -89,23 +89,92 @@ fn a_flood_from_one_network_leaves_room_for_others() {
 }
 
 #[test]
-fn a_flood_from_everywhere_drops_the_oldest() {
+fn a_flood_from_everywhere_pushes_nobody_out() {
     let mut config = setup::world(32, 1);
     config.server.limits.half_open = 50;
     let mut world = World::new(config);
-    for index in 0..200_u8 {
+    for index in 0..100_u8 {
         let from = SocketAddr::from(([192, index, 2, 1], 500));
         let message = first_message(&world, from, u64::from(index));
         world.inject(message);
     }
     world.run_for(Duration::from_secs(1));
-    assert_eq!(world.server.gauges().half_open, 50);
-    assert_eq!(world.server.stats().ike_half_open_dropped, 150);
-    // A client gets in all the same: its exchange is young.
+    // Of the first ones the exchanges are kept, the others were answered as well.
+    assert_eq!(world.server.gauges().half_open, 25);
+    let stats = world.server.stats();
+    assert_eq!((stats.ike_unkept, stats.ike_half_open_dropped), (75, 0));
     let id = world.dial(setup::client("user0"), setup::address(0), None, false);
     assert!(
         world.run_until_echoes(&[id], MINUTE),
         "{:?}",
         world.server.stats()
     );
+    assert_eq!(world.server.stats().ike_half_open_dropped, 0);
+}
+
+/// Many more than are kept begin while a client's answers are on their way.
+#[test]
+fn a_client_connects_during_a_flood_from_everywhere() {
+    let mut config = setup::world(33, 1);
+    config.server.limits.half_open = 50;
+    let mut world = World::new(config);
+    let template = first_message(&world, "192.0.2.1:500".parse().unwrap(), 1);
+    let mut forged = 0_u32;
+    let mut flood = |world: &mut World| {
+        for _ in 0..5 {
+            forged += 1;
+            let [a, b, c, _] = (forged << 8).to_be_bytes();
+            let mut message = template.clone();
+            message.from = SocketAddr::from(([100 + a, b, c, 1], 500));
+            message.payload[..4].copy_from_slice(&forged.to_be_bytes());
+            world.inject(message);
+        }
+        world.run_for(Duration::from_millis(1));
+    };
+    for _ in 0..100 {
+        flood(&mut world);
+    }
+    assert_eq!(world.server.gauges().half_open, 25);
+    let id = world.dial(setup::client("user0"), setup::address(0), None, false);
+    let mut waited = 0;
+    while world.server.gauges().sessions == 0 {
+        flood(&mut world);
+        waited += 1;
+        assert!(waited < 20_000, "{:?}", world.server.stats());
+    }
+    assert!(world.run_until_echoes(&[id], MINUTE));
+    let stats = world.server.stats();
+    assert!(stats.ike_unkept > 400, "{stats:?}");
+    assert_eq!(stats.ike_half_open_dropped, 0);
+    assert_eq!(stats.ike_established, 1);
+}
+
+/// Whoever does not hear the answers cannot make the server keep anything, nor send much anywhere.
+#[test]
+fn answers_that_are_not_kept_are_bounded_too() {
+    let mut config = setup::world(34, 1);
+    config.server.limits.half_open = 2;
+    let mut world = World::new(config);
+    world.capture = Some(Vec::new());
+    let template = first_message(&world, "192.0.2.1:500".parse().unwrap(), 1);
+    let victim = |host: u16| SocketAddr::from(([198, 18, 7, host.to_be_bytes()[1]], 500));
+    for number in 0..1_000_u16 {
+        let mut message = template.clone();
+        message.from = victim(number);
+        message.payload[..2].copy_from_slice(&number.to_be_bytes());
+        world.inject(message.clone());
+        // The third message of somebody who guesses the cookie
+        message.payload[8..16].copy_from_slice(&[number.to_be_bytes()[1], 7, 7, 7, 7, 7, 7, 7]);
+        world.inject(message);
+    }
+    world.run_for(Duration::from_millis(500));
+    let capture = world.capture.as_ref().unwrap().iter();
+    let hosts: Vec<_> = (0..256).map(victim).collect();
+    let reflected = capture.filter(|datagram| hosts.contains(&datagram.to));
+    assert_eq!(reflected.count(), 1 + 32);
+    let stats = world.server.stats();
+    assert_eq!(world.server.gauges().half_open, 1);
+    assert_eq!(stats.ike_unkept + stats.ike_unanswered, 999);
+    assert_eq!(stats.ike_unkept, 32);
+    assert_eq!(stats.ike_unknown_cookie, 1_000);
 }

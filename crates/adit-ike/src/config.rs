@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use adit_crypto::{BlockCipher, EspCipher, EspMac, EspSuite, Group, Hash};
+use adit_crypto::{BlockCipher, EspCipher, EspMac, EspSuite, Group, Hash, Rng};
+use adit_wire::Mark;
 
 use crate::manner::Manner;
 use crate::names;
@@ -125,6 +126,19 @@ pub struct Config {
     pub fragment_size: u16,
     /// How an initiator words all this; a responder has no use for it.
     pub manner: Manner,
+    /// What cookies of ours are marked with, where something before us sorts out messages by it.
+    pub mark: Option<Mark>,
+}
+
+impl Config {
+    /// A new cookie, which is not zero.
+    pub(crate) fn cookie(&self, rng: &mut Rng) -> [u8; 8] {
+        let drawn = rng.u64();
+        match self.mark {
+            Some(mark) => mark.cookie((drawn | 1 << 63).to_be_bytes()),
+            None => drawn.max(1).to_be_bytes(),
+        }
+    }
 }
 
 impl Default for Config {
@@ -185,6 +199,7 @@ impl Default for Config {
             nat_t_port: 4500,
             fragment_size: 1280,
             manner: Manner::OWN,
+            mark: None,
         }
     }
 }

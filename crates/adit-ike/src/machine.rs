@@ -142,7 +142,23 @@ impl IkeSa {
         now: Instant,
         rng: &mut Rng,
     ) -> Result<Self, Refusal> {
-        crate::phase1::responder::accept(config, credentials, path, message, now, rng)
+        crate::phase1::responder::accept(config, credentials, path, message, None, now, rng)
+    }
+
+    /// As [`accept`](Self::accept), where the same message was accepted before, nothing was kept, and
+    /// the answer went out under this responder cookie. The answer is given out once more.
+    #[expect(clippy::result_large_err, reason = "an SA is larger still")]
+    pub fn resume(
+        config: &Arc<Config>,
+        credentials: &Arc<Credentials>,
+        path: Path,
+        message: &[u8],
+        cookie: [u8; 8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<Self, Refusal> {
+        let cookie = Some(cookie);
+        crate::phase1::responder::accept(config, credentials, path, message, cookie, now, rng)
     }
 
     /// Starts phase 1 to the peer of `path`. `nat_t_local` is our end of

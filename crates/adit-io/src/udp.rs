@@ -10,12 +10,14 @@ mod batch;
 mod error;
 mod group;
 mod send;
+mod sieve;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicBool;
 
-use nix::sys::socket::{setsockopt, sockopt};
+use adit_wire::{Channel, Mark};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use quinn_udp::{Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
@@ -138,6 +140,19 @@ impl UdpSocket {
         send::batch(&self.socket, &self.segmentation, batch)
     }
 
+    /// Has the kernel throw away whatever can belong to no SA of ours, before it takes room in the queue:
+    /// by the marks of what we gave out. `channel` is what the socket is for.
+    pub fn sift(&self, channel: Channel, mark: Mark) -> io::Result<()> {
+        sieve::attach(socket2::SockRef::from(&self.socket), channel, mark)
+    }
+
+    /// How many datagrams the kernel threw away since the socket was made: those that [`sift`](Self::sift)
+    /// is to keep out, and those that found the queue full. The number wraps around.
+    pub fn unread(&self) -> io::Result<u32> {
+        let info = getsockopt(&self.socket, meminfo::MemInfo)?;
+        Ok(info.get(DROPS).copied().unwrap_or_default())
+    }
+
     /// Bytes that the kernel gave to the receive queue (twice what was asked, by its own
     /// accounting). Far below 8 MiB means: raise `net.core.rmem_max`.
     pub fn receive_queue(&self) -> io::Result<usize> {
@@ -244,6 +259,22 @@ fn enlarge_queues(socket: &Socket) -> io::Result<()> {
         socket.set_send_buffer_size(QUEUE_BYTES)?;
     }
     Ok(())
+}
+
+/// SK_MEMINFO_DROPS of linux/sock_diag.h, the last of the figures that [`meminfo::MemInfo`] gives.
+const DROPS: usize = 8;
+
+mod meminfo {
+    use nix::{getsockopt_impl, sockopt_impl};
+
+    sockopt_impl!(
+        /// What the socket's queues hold, and how many packets were dropped.
+        MemInfo,
+        GetOnly,
+        libc::SOL_SOCKET,
+        libc::SO_MEMINFO,
+        [u32; super::DROPS + 1]
+    );
 }
 
 mod mtu_discover {

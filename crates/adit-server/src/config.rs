@@ -178,8 +178,9 @@ pub struct Delegate {
 /// How much peers can make the server hold. What goes past a limit is refused and counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Phase 1 exchanges that are not authenticated yet; the oldest is dropped for a new one. As
-    /// many tunnels without IPsec may be half open.
+    /// Phase 1 exchanges that are not authenticated yet; the oldest is dropped for a new one. Above half
+    /// of them main modes are kept from the third message on. As many tunnels without IPsec may be half
+    /// open.
     pub half_open: usize,
     /// The same from one source network: a /24 of IPv4, a /48 of IPv6. More are refused, so that
     /// one network cannot push out the exchanges of others.

@@ -38,6 +38,10 @@ counters! {
     ike_network_full,
     /// First messages refused because too many Diffie-Hellman computations wait.
     ike_busy,
+    /// First messages, in a flood of them, that were answered without keeping anything of them.
+    ike_unkept,
+    /// First messages, in a flood of them, that were not answered.
+    ike_unanswered,
     /// Half-open exchanges dropped for newer ones.
     ike_half_open_dropped,
     /// Phase 1 exchanges that ran out of time.

@@ -14,6 +14,7 @@
 mod buffer;
 pub mod checksum;
 pub mod ip;
+mod mark;
 pub mod offload;
 mod path;
 mod reader;
@@ -22,6 +23,7 @@ pub mod udp;
 mod writer;
 
 pub use buffer::{NoRoom, PacketBuf};
+pub use mark::{MARK_BITS, Mark};
 pub use path::{Channel, Path, Transmit};
 pub use reader::{Reader, Truncated};
 pub use writer::{LengthTooLarge, Writer};

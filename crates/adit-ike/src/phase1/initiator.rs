@@ -22,11 +22,6 @@ use crate::proposal::phase1::{self as proposals, Policy};
 use crate::retransmit::{Answer, Request, fingerprint};
 use crate::vendor::{self, Seen};
 
-/// A cookie that is not zero.
-pub(super) fn cookie(rng: &mut Rng) -> [u8; 8] {
-    rng.u64().max(1).to_be_bytes()
-}
-
 /// Sends message 1; in aggressive mode when the key exchange value for it is computed.
 pub(crate) fn initiate(
     config: &Arc<Config>,
@@ -42,7 +37,7 @@ pub(crate) fn initiate(
     negotiation.psk = credentials.psks.first().map(|psk| Arc::clone(&psk.key));
     negotiation.nat_t_local = Some(nat_t_local);
     negotiation.initial_contact = config.manner.initial_contact != InitialContact::Never;
-    let cookies = (cookie(rng), [0; 8]);
+    let cookies = (config.cookie(rng), [0; 8]);
     let mut sa = IkeSa::new(
         config,
         credentials,

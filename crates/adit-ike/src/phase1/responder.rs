@@ -7,7 +7,6 @@ use adit_crypto::{Digest, PrivateValue, Rng, SharedSecret};
 use adit_wire::{LengthTooLarge, Path, Transmit};
 
 use super::aggressive::Introduction;
-use super::initiator::cookie;
 use super::{NONCE_LEN, Negotiation, Peer, Stage, read_key_exchange, shorter};
 use crate::authentication::Authentication;
 use crate::codec::{
@@ -32,6 +31,7 @@ pub(crate) fn accept(
     credentials: &Arc<Credentials>,
     path: Path,
     message: &[u8],
+    cookie: Option<[u8; 8]>,
     now: Instant,
     rng: &mut Rng,
 ) -> Result<IkeSa, Refusal> {
@@ -111,7 +111,10 @@ pub(crate) fn accept(
     negotiation.authentication = chosen.authentication;
     negotiation.psk = psk;
     negotiation.lifetime = shorter(config.phase1_lifetime, chosen.lifetime);
-    let cookies = (header.initiator_cookie, cookie(rng));
+    let cookies = (
+        header.initiator_cookie,
+        cookie.unwrap_or_else(|| config.cookie(rng)),
+    );
     let mut sa = IkeSa::new(
         config,
         credentials,
@@ -147,7 +150,7 @@ fn refuse(path: Path, header: &Header, kind: u16, reason: RefusalReason, rng: &m
     let fits = HEADER_LEN.saturating_add(chain.bytes().len()) <= header.length;
     let payload = (pushed.is_ok() && fits).then(|| {
         Header {
-            responder_cookie: cookie(rng),
+            responder_cookie: rng.u64().max(1).to_be_bytes(),
             next_payload: chain.first(),
             exchange: exchange::INFORMATIONAL,
             message_id: rng.u32().max(1),

@@ -6,28 +6,35 @@ use std::time::{Duration, Instant};
 /// Lines about unauthenticated peers per second.
 pub(super) const LINES_PER_SECOND: u32 = 20;
 
-/// A budget that is refilled every second.
+/// A budget that is refilled in equal times.
 #[derive(Debug)]
 pub(super) struct Budget {
-    per_second: u32,
+    period: Duration,
+    most: u32,
     left: u32,
     since: Instant,
 }
 
 impl Budget {
+    /// One that is refilled every second.
     pub(super) fn new(per_second: u32, now: Instant) -> Self {
+        Self::every(Duration::from_secs(1), per_second, now)
+    }
+
+    pub(super) fn every(period: Duration, most: u32, now: Instant) -> Self {
         Self {
-            per_second,
-            left: per_second,
+            period,
+            most,
+            left: most,
             since: now,
         }
     }
 
     /// Whether one more is within the budget.
     pub(super) fn spend(&mut self, now: Instant) -> bool {
-        if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
+        if now.saturating_duration_since(self.since) >= self.period {
             self.since = now;
-            self.left = self.per_second;
+            self.left = self.most;
         }
         match self.left.checked_sub(1) {
             Some(left) => {

@@ -88,6 +88,7 @@ impl Server {
     pub(super) fn free_spi(&mut self) -> u32 {
         loop {
             let spi = self.rng.u32();
+            let spi = self.config.ike.mark.map_or(spi, |mark| mark.spi(spi));
             if spi > 0x00ff_ffff && self.plane.spi_is_free(spi) {
                 return spi;
             }

@@ -19,6 +19,12 @@ impl Network {
             IpAddr::V6(address) => Self(u128::from(address) >> 80),
         }
     }
+
+    /// In half as many bits.
+    pub(super) fn folded(self) -> u64 {
+        // casts: the two halves
+        (self.0 >> 64) as u64 ^ self.0 as u64
+    }
 }
 
 /// Half-open exchanges or tunnels with their keys, by a serial number.

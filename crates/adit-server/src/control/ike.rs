@@ -1,14 +1,16 @@
 //! IKE SAs: routing their messages by cookie, and what they tell.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use adit_ike::{CloseReason, IkeSa, Phase1Proposal, Role};
-use adit_wire::Path;
+use adit_ike::codec::exchange;
+use adit_ike::{CloseReason, Header, IkeSa, Phase1Proposal, Role};
+use adit_wire::{Path, Transmit};
 
 use super::peer::PeerKey;
 use super::refusal;
 use super::rekey_ike::Replaces;
+use super::unkept::{self, Unkept};
 use super::{Job, Server, TimerKey};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,7 +41,9 @@ impl Server {
             Ok(header) => header,
             Err(error) => {
                 self.plane.stats.ike_malformed += 1;
-                tracing::debug!(peer = %path.remote, %error, "malformed IKE message");
+                if self.noise_budget.spend(now) {
+                    tracing::debug!(peer = %path.remote, %error, "malformed IKE message");
+                }
                 return;
             }
         };
@@ -53,8 +57,9 @@ impl Server {
         let known = known.or_else(|| self.by_started.get(&header.initiator_cookie));
         match known.copied() {
             Some(key) => self.continue_ike(key, path, message, now),
-            None if first && self.stopping.is_none() => self.accept_ike(path, message, now),
-            None => self.plane.stats.ike_unknown_cookie += 1,
+            None if self.stopping.is_some() => self.plane.stats.ike_unknown_cookie += 1,
+            None if first => self.accept_ike(path, &header, message, now),
+            None => self.resume_ike(path, &header, message, now),
         }
     }
 
@@ -66,37 +71,66 @@ impl Server {
             self.plane.stats.ike_refused += 1;
             let fragment = matches!(error, adit_ike::Error::Fragment(_));
             self.plane.stats.ike_bad_fragments += u64::from(fragment);
-            tracing::debug!(peer = %path.remote, %error, "IKE message refused");
+            if self.noise_budget.spend(now) {
+                tracing::debug!(peer = %path.remote, %error, "IKE message refused");
+            }
         }
         self.drive_ike(key, now);
     }
 
-    fn accept_ike(&mut self, path: Path, message: &[u8], now: Instant) {
-        let limits = self.config.limits;
+    fn accept_ike(&mut self, path: Path, header: &Header, message: &[u8], now: Instant) {
         let source = path.remote.ip();
+        if !self.has_room_for_ike(source) {
+            return;
+        }
+        // Above half, only those whose address is known to be theirs are kept.
+        if header.exchange == exchange::MAIN
+            && self.half_open.len() >= self.config.limits.half_open / 2
+        {
+            self.answer_unkept(path, header, message, now);
+            return;
+        }
+        let forced = self.is_native_blocked(source, now);
+        if let Some(sa) = self.judge_ike(path, message, (forced, None), now) {
+            let key = self.begin_ike(sa, path);
+            self.drive_ike(key, now);
+        }
+    }
+
+    fn has_room_for_ike(&mut self, source: IpAddr) -> bool {
+        let limits = self.config.limits;
         if self.half_open.count_near(source) >= limits.half_open_per_network {
             self.plane.stats.ike_network_full += 1;
-            return;
+            return false;
         }
         if self.pending_jobs >= limits.pending_jobs {
             self.plane.stats.ike_busy += 1;
-            return;
+            return false;
         }
-        let config = if self.is_native_blocked(source, now) {
+        true
+    }
+
+    /// What comes of a first message: an exchange, with this cookie if one is given, or a refusal.
+    fn judge_ike(
+        &mut self,
+        path: Path,
+        message: &[u8],
+        (forced, cookie): (bool, Option<[u8; 8]>),
+        now: Instant,
+    ) -> Option<IkeSa> {
+        let config = if forced {
             &self.forced_ike
         } else {
             &self.config.ike
         };
-        let accepted = IkeSa::accept(
-            config,
-            self.config.credentials.for_peer(source),
-            path,
-            message,
-            now,
-            &mut self.rng,
-        );
-        let sa = match accepted {
-            Ok(sa) => sa,
+        let credentials = self.config.credentials.for_peer(path.remote.ip());
+        let rng = &mut self.rng;
+        let accepted = match cookie {
+            Some(cookie) => IkeSa::resume(config, credentials, path, message, cookie, now, rng),
+            None => IkeSa::accept(config, credentials, path, message, now, rng),
+        };
+        match accepted {
+            Ok(sa) => Some(sa),
             Err(refusal) => {
                 self.plane.stats.ike_exchanges_refused += 1;
                 if self.log_budget.spend(now) {
@@ -105,9 +139,79 @@ impl Server {
                 if let Some(notify) = refusal.notify {
                     self.send_ike(notify);
                 }
+                None
+            }
+        }
+    }
+
+    /// Answers a first message and keeps nothing of it but the offer.
+    fn answer_unkept(&mut self, path: Path, header: &Header, message: &[u8], now: Instant) {
+        let source = path.remote.ip();
+        let forced = self.is_native_blocked(source, now);
+        let unkept = self
+            .unkept
+            .get_or_insert_with(|| Unkept::new(&mut self.rng, now));
+        let fits = header.length <= unkept::LONGEST;
+        if !(fits && unkept.admits(source, now, &mut self.rng)) {
+            self.plane.stats.ike_unanswered += 1;
+            return;
+        }
+        let credentials = self.config.credentials.for_peer(source);
+        let message = message.get(..header.length).unwrap_or(message);
+        let question = unkept::question(message, forced, credentials);
+        let index = match unkept.find(&question) {
+            Some(index) => index,
+            None if !unkept.may_judge(now) => {
+                self.plane.stats.ike_unanswered += 1;
                 return;
             }
+            None => {
+                let judged = self.judge_ike(path, message, (forced, None), now);
+                let answer = judged.and_then(|mut sa| sa.poll_transmit());
+                let (Some(answer), Some(unkept)) = (answer, &mut self.unkept) else {
+                    return;
+                };
+                unkept.learn(question, &answer.payload)
+            }
         };
+        let context = (now, self.config.ike.mark);
+        let unkept = self.unkept.as_ref();
+        let answer =
+            unkept.and_then(|it| it.answer(index, header.initiator_cookie, &path, context));
+        if let Some(payload) = answer {
+            self.plane.stats.ike_unkept += 1;
+            self.send_ike(Transmit { path, payload });
+        }
+    }
+
+    /// A message for a responder cookie that no SA has. It may be one that was given out without
+    /// keeping anything: then the exchange begins now.
+    fn resume_ike(&mut self, path: Path, header: &Header, message: &[u8], now: Instant) {
+        let is_third =
+            header.exchange == exchange::MAIN && !header.encrypted && header.message_id == 0;
+        let cookies = (header.initiator_cookie, header.responder_cookie);
+        let context = (now, self.config.ike.mark);
+        let unkept = self.unkept.as_mut().filter(|_| is_third);
+        let Some((first, forced)) = unkept.and_then(|it| it.returned(cookies, &path, context))
+        else {
+            self.plane.stats.ike_unknown_cookie += 1;
+            return;
+        };
+        if !self.has_room_for_ike(path.remote.ip()) {
+            return;
+        }
+        let how = (forced, Some(header.responder_cookie));
+        if let Some(mut sa) = self.judge_ike(path, &first, how, now) {
+            // The second message has been sent already.
+            drop(sa.poll_transmit());
+            let key = self.begin_ike(sa, path);
+            self.continue_ike(key, path, message, now);
+        }
+    }
+
+    /// Begins an exchange that a stranger wants.
+    fn begin_ike(&mut self, sa: IkeSa, path: Path) -> IkeKey {
+        let limits = self.config.limits;
         while self.half_open.len() >= limits.half_open {
             let Some(oldest) = self.half_open.oldest() else {
                 break;
@@ -130,8 +234,9 @@ impl Server {
         }));
         self.by_cookie.insert(responder, key);
         self.by_first.insert((initiator, path.remote), key);
+        let source = path.remote.ip();
         self.half_open.insert(self.ike_serial, key, source);
-        self.drive_ike(key, now);
+        key
     }
 
     pub(super) fn ike_timeout(&mut self, key: IkeKey, now: Instant) {

@@ -26,6 +26,7 @@ mod shutdown;
 mod sizes;
 mod throttle;
 mod tunnel;
+mod unkept;
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -60,6 +61,7 @@ use session::Session;
 use shutdown::Stopping;
 use throttle::Throttle;
 use tunnel::TunnelState;
+use unkept::Unkept;
 
 pub use path_mtu::{Teller, TooBig};
 
@@ -134,6 +136,8 @@ pub struct Server {
     /// By the peer's cookie and address, for repeated first messages.
     by_first: HashMap<([u8; 8], SocketAddr), IkeKey>,
     half_open: HalfOpen<IkeKey>,
+    /// Since there were too many half-open exchanges for the first time.
+    unkept: Option<Unkept>,
     /// The phase 1 policy with ESP in UDP for all, and where it is needed.
     forced_ike: Arc<adit_ike::Config>,
     blocked: Blocked,
@@ -162,6 +166,8 @@ pub struct Server {
     jobs: VecDeque<Job>,
     icmp_budget: Budget,
     log_budget: Budget,
+    /// The same for lines that only somebody who looks for a fault wants to see.
+    noise_budget: Budget,
     stopping: Option<Stopping>,
 }
 
@@ -186,6 +192,7 @@ impl Server {
             by_started: HashMap::new(),
             by_first: HashMap::new(),
             half_open: HalfOpen::default(),
+            unkept: None,
             forced_ike: Arc::new(adit_ike::Config {
                 force_encapsulation: true,
                 ..adit_ike::Config::clone(&config.ike)
@@ -213,6 +220,7 @@ impl Server {
             jobs: VecDeque::new(),
             icmp_budget: Budget::new(ICMP_ERRORS_PER_SECOND, now),
             log_budget: Budget::new(budget::LINES_PER_SECOND, now),
+            noise_budget: Budget::new(budget::LINES_PER_SECOND, now),
             stopping: None,
             config,
         })

@@ -39,6 +39,7 @@ fn status(owner: &Rc<Owner>, loaded: &Loaded, started_at: &str) -> dto::Status {
         .collect();
     counters.insert("unsent".into(), owner.unsent());
     counters.insert("tun_refused".into(), owner.host().queue.refused());
+    counters.insert("unread".into(), owner.host().unread());
     dto::Status {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),

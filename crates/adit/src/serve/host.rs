@@ -9,7 +9,7 @@ use adit_io::netlink::Netlink;
 use adit_io::tun::{Queue, Tun};
 use adit_io::udp::UdpSocket;
 use adit_wire::ip::Family;
-use adit_wire::{Channel, Path};
+use adit_wire::{Channel, Mark, Path};
 
 use super::ServeError;
 use crate::config::Config;
@@ -87,6 +87,22 @@ impl Host {
             _masquerade: masquerade,
             _forwarding: forwarding,
         })
+    }
+
+    /// Has the kernel keep out of the sockets what cannot be for us, by the marks of what we give out.
+    pub(super) fn sift(&self, mark: Mark) {
+        for Socket { channel, socket } in &self.sockets {
+            if let Err(error) = socket.sift(*channel, mark) {
+                let address = socket.local_addr();
+                tracing::warn!(%address, %error, "the kernel keeps no junk out of this socket: a flood will cost more");
+            }
+        }
+    }
+
+    /// How many datagrams the kernel kept out, or had no room for.
+    pub(super) fn unread(&self) -> u64 {
+        let unread = |socket: &Socket| socket.socket.unread().unwrap_or_default();
+        self.sockets.iter().map(unread).map(u64::from).sum()
     }
 
     /// The socket that a path's datagrams leave by.

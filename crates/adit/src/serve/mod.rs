@@ -13,10 +13,12 @@ mod uplink;
 
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_io::netlink::Netlink;
 use adit_io::six_to_four::{self, SixToFour};
+use adit_wire::Mark;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
@@ -86,6 +88,13 @@ pub(crate) enum ServeError {
 
 fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> ServeError {
     move |source| ServeError::System { what, source }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], ServeError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| system("cannot get randomness")(std::io::Error::other(error)))?;
+    Ok(bytes)
 }
 
 /// Serves until SIGTERM or SIGINT, then tells the clients and puts the host back as it was.
@@ -166,16 +175,17 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
     }
     let config = &loaded.config;
     let users = Users::open(&config.users_file, Networks::from(config))?;
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)
-        .map_err(|error| system("cannot get randomness")(std::io::Error::other(error)))?;
+    let seed = random()?;
     let mut server = config.server()?;
+    let mark = Mark::new(random()?);
+    Arc::make_mut(&mut server.ike).mark = Some(mark);
     let uplink = uplink(config, &mut server).await?;
     let mut server = adit_server::Server::new(server, seed, Instant::now())?;
     server.reserve(&users.fixed());
     let store = restore(&mut server, &config.leases_file);
     let listener = admin::listen(&config.admin_socket)?;
     let host = Host::set_up(config, &server).await?;
+    host.sift(mark);
     let mut terminate =
         signal(SignalKind::terminate()).map_err(system("cannot wait for SIGTERM"))?;
     let mut interrupt =
