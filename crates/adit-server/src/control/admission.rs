@@ -21,6 +21,10 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// The longest that a device's name counts, in bytes. A DNS label has 63, a whole name 255.
 const MAX_NAME: usize = 255;
 
+/// How many sessions of one user and device name are looked at for what a device left behind. A name
+/// that more have is hardly one device's.
+const NAMESAKES: usize = 64;
+
 impl Session {
     /// The routes of its user, if they are not the configuration's.
     pub(super) fn routes4(&self) -> Option<&[Ipv4Net]> {
@@ -33,7 +37,12 @@ impl Session {
     }
 
     fn is_admitted(&self) -> bool {
-        !self.grant.user.is_empty()
+        self.device.is_some()
+    }
+
+    /// The device that is remembered with the lease.
+    pub(super) fn remembered(&self) -> Option<&Arc<Device>> {
+        self.device.as_ref().filter(|_| self.is_devices)
     }
 }
 
@@ -53,22 +62,27 @@ impl Server {
 
     /// Asks of the user of each session whether it may go on, and until when.
     pub fn review(&mut self, mut standing: impl FnMut(&str) -> Standing, now: Instant) {
-        let users: Vec<_> = self
-            .by_user
-            .iter()
-            .map(|(user, keys)| (standing(user), keys.clone()))
-            .collect();
-        for (standing, keys) in users {
-            for key in keys {
-                match standing {
-                    Standing::Ends { why } => self.revoke(key, why, now),
-                    Standing::Stays { expires, rate } => {
-                        self.limit(key, rate);
-                        if let Some(session) = self.sessions.get_mut(&key) {
-                            session.grant.expires = expires;
-                            self.end_if_expired(key, now);
-                            self.drive_session(key, now);
-                        }
+        let sessions: Vec<_> = self.roster.iter().collect();
+        let users = sessions.chunk_by(|(one, _), (other, _)| one.user == other.user);
+        let mut told = Vec::with_capacity(sessions.len());
+        for of_user in users {
+            if let Some((device, _)) = of_user.first() {
+                let standing = standing(&device.user);
+                told.extend(of_user.iter().map(|(_, session)| (*session, standing)));
+            }
+        }
+        for (session, standing) in told {
+            let Some(key) = self.by_id.get(&session).copied() else {
+                continue;
+            };
+            match standing {
+                Standing::Ends { why } => self.revoke(key, why, now),
+                Standing::Stays { expires, rate } => {
+                    self.limit(key, rate);
+                    if let Some(session) = self.sessions.get_mut(&key) {
+                        session.grant.expires = expires;
+                        self.end_if_expired(key, now);
+                        self.drive_session(key, now);
                     }
                 }
             }
@@ -88,18 +102,18 @@ impl Server {
         if session.is_admitted() {
             return Ok(());
         }
-        let name = self.device_name(session.tunnel);
-        self.drop_stale(key, &grant.user, &name, now);
-        if let Some(limit) = grant.sessions {
-            self.make_room(&grant.user, &name, limit, now)?;
-        }
-        let device = (!name.is_empty()).then(|| {
-            Arc::new(Device {
-                user: grant.user.clone(),
-                name,
-            })
+        let device = Arc::new(Device {
+            user: grant.user.clone(),
+            name: self.device_name(session.tunnel),
         });
-        let leased = self.pools.lease(device.as_ref(), &grant.fixed);
+        let named = (!device.name.is_empty()).then_some(&device);
+        if let Some(device) = named {
+            self.drop_stale(key, device, now);
+        }
+        if let Some(limit) = grant.sessions {
+            self.make_room(&device, limit, now)?;
+        }
+        let leased = self.pools.lease(named, &grant.fixed);
         let peer = self.outer_peer(key);
         let Some(session) = self.sessions.get_mut(&key) else {
             return Ok(());
@@ -115,15 +129,13 @@ impl Server {
             );
         }
         session.lease = leased.lease;
-        session.device = device.filter(|_| leased.is_devices);
+        session.is_devices = leased.is_devices;
         session.user = Some(grant.user.clone());
-        self.by_user
-            .entry(grant.user.clone())
-            .or_default()
-            .push(key);
         let rules = self.config.rules_of(&grant);
         let rate = grant.rate;
         session.grant = grant;
+        self.roster.add(&device, session.id);
+        session.device = Some(device);
         if let Some(record) = self.plane.session_mut(key) {
             record.rules = rules;
         }
@@ -139,11 +151,11 @@ impl Server {
         }
         let meters = rate.map(|rate| {
             let user = self.sessions.get(&key).map(|session| &session.grant.user);
-            let others = user.and_then(|user| self.by_user.get(user));
+            let others = user.map(|user| self.roster.of_user(user));
             let shared = others
                 .into_iter()
                 .flatten()
-                .filter_map(|other| meters_of(*other))
+                .filter_map(|other| meters_of(*self.by_id.get(&other)?))
                 .find(|meters| meters.rate() == rate);
             match shared {
                 Some(shared) => Arc::clone(shared),
@@ -165,25 +177,13 @@ impl Server {
         name.get(..end).unwrap_or_default().to_owned()
     }
 
-    /// The other sessions of a user's device, as far as its name tells.
-    fn sessions_of(&self, user: &str, name: &str) -> Vec<SessionKey> {
-        let keys = self.by_user.get(user).into_iter().flatten().copied();
-        keys.filter(|key| {
-            self.sessions
-                .get(key)
-                .is_some_and(|session| self.device_name(session.tunnel) == name)
-        })
-        .collect()
-    }
-
     /// A device that comes back is not stopped by what it left behind: its sessions that nobody
     /// answers in, and those that came from the same place. They end without a word, which could only
     /// confuse the new one.
-    fn drop_stale(&mut self, key: SessionKey, user: &str, name: &str, now: Instant) {
-        if name.is_empty() {
-            return;
-        }
-        for other in self.sessions_of(user, name) {
+    fn drop_stale(&mut self, key: SessionKey, device: &Device, now: Instant) {
+        let others = self.roster.of(device).take(NAMESAKES);
+        let others = others.filter_map(|id| self.by_id.get(&id).copied());
+        for other in others.collect::<Vec<_>>() {
             if self.is_same_place(key, other) || self.is_silent(other, now) {
                 self.plane.stats.sessions_superseded += 1;
                 let tunnel = self.sessions.get(&other).map(|session| session.tunnel);
@@ -225,19 +225,15 @@ impl Server {
     /// name makes way, those of others do not.
     fn make_room(
         &mut self,
-        user: &str,
-        name: &str,
+        device: &Device,
         limit: usize,
         now: Instant,
     ) -> Result<(), RejectReason> {
-        loop {
-            let count = self.by_user.get(user).map_or(0, Vec::len);
-            if count < limit {
-                return Ok(());
-            }
-            let same = self.sessions_of(user, name).into_iter();
+        let Device { user, name } = device;
+        while self.roster.has(user, limit) {
+            let same = self.roster.of(device).filter(|_| !name.is_empty());
             let oldest = same
-                .filter(|_| !name.is_empty())
+                .filter_map(|id| self.by_id.get(&id).copied())
                 .min_by_key(|key| self.plane.session(*key).map(|record| record.heard));
             let Some(oldest) = oldest else {
                 self.plane.stats.users_full += 1;
@@ -260,6 +256,7 @@ impl Server {
                 self.close_call(tunnel, local, cause, now);
             }
         }
+        Ok(())
     }
 
     /// Ends a session whose user's time is over.
@@ -289,15 +286,6 @@ impl Server {
             .ppp
             .close(CloseReason::Administrative, now, &mut self.rng);
         self.drive_session(key, now);
-    }
-
-    pub(super) fn forget_user_of(&mut self, key: SessionKey, user: &str) {
-        if let Some(keys) = self.by_user.get_mut(user) {
-            keys.retain(|other| *other != key);
-            if keys.is_empty() {
-                self.by_user.remove(user);
-            }
-        }
     }
 
     /// Where the tunnel leads for IPv4 of a session.

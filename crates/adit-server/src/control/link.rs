@@ -224,7 +224,7 @@ impl Server {
             RouterEvent::DelegationWanted => {
                 if session.lease.delegated.is_none() {
                     let fixed = session.grant.fixed.delegated;
-                    match self.pools.delegate(session.device.as_ref(), fixed) {
+                    match self.pools.delegate(session.remembered(), fixed) {
                         Some(Ok(prefix)) => session.lease.delegated = Some(prefix),
                         Some(Err(error)) => {
                             self.plane.stats.pool_exhausted += 1;

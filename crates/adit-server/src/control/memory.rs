@@ -2,7 +2,7 @@
 //! whole and for each user, since a client may call itself what it likes. The longest unused entries go
 //! first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) struct Memory {
     /// Those without a session, longest unused first.
     unused: BTreeMap<u64, Arc<Device>>,
     next_age: u64,
-    by_user: HashMap<String, Vec<Arc<Device>>>,
+    by_user: HashMap<String, OfUser>,
     by_ipv4: HashMap<Ipv4Addr, Arc<Device>>,
     by_prefix: HashMap<Ipv6Net, Arc<Device>>,
     limit: usize,
@@ -36,6 +36,14 @@ struct Entry {
     lease: Lease,
     /// `None` while a session of the device has it.
     age: Option<u64>,
+}
+
+/// The devices of one user.
+#[derive(Debug, Default)]
+struct OfUser {
+    count: usize,
+    /// Ages of those without a session.
+    unused: BTreeSet<u64>,
 }
 
 impl Memory {
@@ -97,12 +105,15 @@ impl Memory {
 
     fn set(&mut self, device: &Arc<Device>, lease: Lease) -> Lease {
         if !self.entries.contains_key(device) {
-            let devices = self.by_user.entry_ref(device.user.as_str()).or_default();
-            devices.push(Arc::clone(device));
+            let of_user = self.by_user.entry_ref(device.user.as_str()).or_default();
+            of_user.count += 1;
         }
         let entry = self.entries.entry(Arc::clone(device)).or_default();
         if let Some(age) = entry.age.take() {
             self.unused.remove(&age);
+            if let Some(of_user) = self.by_user.get_mut(&device.user) {
+                of_user.unused.remove(&age);
+            }
         }
         let before = std::mem::replace(&mut entry.lease, lease);
         let mut gone = Lease::default();
@@ -158,6 +169,9 @@ impl Memory {
         };
         entry.age = Some(self.next_age);
         self.unused.insert(self.next_age, Arc::clone(device));
+        if let Some(of_user) = self.by_user.get_mut(&device.user) {
+            of_user.unused.insert(self.next_age);
+        }
         self.next_age += 1;
         true
     }
@@ -168,13 +182,9 @@ impl Memory {
         let of_user = self
             .by_user
             .get(user)
-            .filter(|devices| devices.len() > DEVICES_OF_USER);
+            .filter(|of_user| of_user.count > DEVICES_OF_USER);
         let device = match of_user {
-            Some(devices) => {
-                let age = |device: &&Arc<Device>| self.entries.get(*device)?.age;
-                let unused = devices.iter().filter(|device| age(device).is_some());
-                unused.min_by_key(age)?
-            }
+            Some(of_user) => self.unused.get(of_user.unused.first()?)?,
             None if self.entries.len() > self.limit => self.unused.values().next()?,
             None => return None,
         };
@@ -195,9 +205,12 @@ impl Memory {
         if let Some(age) = entry.age {
             self.unused.remove(&age);
         }
-        if let Some(devices) = self.by_user.get_mut(&device.user) {
-            devices.retain(|other| other != device);
-            if devices.is_empty() {
+        if let Some(of_user) = self.by_user.get_mut(&device.user) {
+            of_user.count -= 1;
+            if let Some(age) = entry.age {
+                of_user.unused.remove(&age);
+            }
+            if of_user.count == 0 {
                 self.by_user.remove(&device.user);
             }
         }

@@ -21,6 +21,7 @@ mod pools;
 mod refusal;
 mod rekey;
 mod rekey_ike;
+mod roster;
 mod session;
 mod shutdown;
 mod sizes;
@@ -57,6 +58,7 @@ use path_mtu::Paths;
 use peer::{Peer, PeerKey};
 use plain::PlainPeers;
 use pools::Pools;
+use roster::Roster;
 use session::Session;
 use shutdown::Stopping;
 use throttle::Throttle;
@@ -151,8 +153,8 @@ pub struct Server {
     tunnels: HashMap<u16, TunnelState>,
     sessions: HashMap<SessionKey, Session>,
     by_id: HashMap<SessionId, SessionKey>,
-    /// Those that were let in, by their user.
-    by_user: HashMap<String, Vec<SessionKey>>,
+    /// Those that were let in.
+    roster: Roster,
     next_session: u64,
     pools: Pools,
     throttle: Throttle,
@@ -207,7 +209,7 @@ impl Server {
             tunnels: HashMap::new(),
             sessions: HashMap::new(),
             by_id: HashMap::new(),
-            by_user: HashMap::new(),
+            roster: Roster::default(),
             next_session: 1,
             pools,
             throttle: Throttle::new(&config.limits),

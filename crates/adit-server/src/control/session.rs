@@ -33,8 +33,10 @@ pub(super) struct Session {
     pub(super) user: Option<String>,
     /// What its user was let in with.
     pub(super) grant: Grant,
-    /// The device that is remembered with the lease.
+    /// The device that it is of, once it was let in.
     pub(super) device: Option<Arc<Device>>,
+    /// Whether that device is remembered with the lease.
+    pub(super) is_devices: bool,
     /// When it was authenticated.
     pub(super) connected_at: Option<Instant>,
     /// The largest inner packet that the encapsulation carries.
@@ -124,6 +126,7 @@ impl Server {
                 user: None,
                 grant: Grant::default(),
                 device: None,
+                is_devices: false,
                 connected_at: None,
                 link_mtu,
                 peer_mru: None,
@@ -408,8 +411,10 @@ impl Server {
         );
         self.timers.set(TimerKey::Session(key), None);
         self.by_id.remove(&session.id);
-        self.pools.release(session.lease, session.device.as_ref());
-        self.forget_user_of(key, &session.grant.user);
+        self.pools.release(session.lease, session.remembered());
+        if let Some(device) = &session.device {
+            self.roster.remove(device, session.id);
+        }
         self.release_addresses(key);
         self.plane.remove_session(key);
         if let Some(state) = self.tunnels.get_mut(&session.tunnel) {
