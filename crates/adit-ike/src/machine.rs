@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adit_crypto::Rng;
-use adit_wire::{Path, Transmit};
+use adit_wire::{Path, Queue, Transmit};
 
 use crate::codec::{Delete, FragmentError, Header, IdValue, exchange, kind, parse_header};
 use crate::config::Config;
@@ -118,7 +118,11 @@ pub struct IkeSa {
     pub(crate) negotiation: Option<Box<Negotiation>>,
     pub(crate) keys: Option<Box<Keys>>,
     pub(crate) established: Option<Box<Established>>,
-    pub(crate) quick: Vec<Quick>,
+    #[allow(
+        clippy::vec_box,
+        reason = "few SAs have more than one, and a vector has room for four"
+    )]
+    pub(crate) quick: Vec<Box<Quick>>,
     /// The message that comes in fragments.
     pub(crate) reassembly: Option<Reassembly>,
     pub(crate) closed: bool,
@@ -126,9 +130,9 @@ pub struct IkeSa {
     pub(crate) seen: VecDeque<u32>,
     /// The last message ID of a manner that counts them.
     pub(crate) counted: u32,
-    pub(crate) transmits: VecDeque<Transmit>,
-    pub(crate) events: VecDeque<Event>,
-    pub(crate) jobs: VecDeque<Job>,
+    pub(crate) transmits: Queue<Transmit>,
+    pub(crate) events: Queue<Event>,
+    pub(crate) jobs: Queue<Job>,
 }
 
 impl IkeSa {
@@ -228,9 +232,9 @@ impl IkeSa {
             stats: Stats::default(),
             seen: VecDeque::new(),
             counted: 0,
-            transmits: VecDeque::new(),
-            events: VecDeque::new(),
-            jobs: VecDeque::new(),
+            transmits: Queue::new(),
+            events: Queue::new(),
+            jobs: Queue::new(),
         }
     }
 

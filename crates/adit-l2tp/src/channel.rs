@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use adit_wire::Queue;
+
 use crate::config::Config;
 use crate::error::Error;
 use crate::header::{Control, encode_control};
@@ -72,7 +74,7 @@ pub(crate) struct Channel {
     tries: u32,
     deadline: Option<Instant>,
     /// Messages to leave with the next polls, with their Ns; Nr is put in when they do.
-    outbox: VecDeque<(u16, Message)>,
+    outbox: Queue<(u16, Message)>,
 
     /// Ns of the peer's message expected next.
     next: u16,
@@ -103,7 +105,7 @@ impl Channel {
             wait: config.first_wait(),
             tries: 0,
             deadline: None,
-            outbox: VecDeque::new(),
+            outbox: Queue::new(),
             next: 0,
             held: BTreeMap::new(),
             ack_due: false,
@@ -251,6 +253,10 @@ impl Channel {
         }
         let count_len = usize::from(count);
         self.queue.drain(..count_len.min(self.queue.len()));
+        if self.queue.is_empty() {
+            // Most channels are silent most of the time.
+            self.queue = VecDeque::new();
+        }
         self.only_hello = false;
         self.first_ns = nr;
         self.in_flight = self.in_flight.saturating_sub(count_len);

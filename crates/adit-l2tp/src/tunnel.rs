@@ -8,11 +8,12 @@ mod auth;
 mod control;
 mod sessions;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use adit_crypto::Rng;
+use adit_wire::Queue;
 
 use crate::build;
 use crate::call::Call;
@@ -72,10 +73,11 @@ pub struct Tunnel {
     peer: Peer,
     auth: Auth,
     channel: Channel,
-    sessions: BTreeMap<u16, Session>,
+    /// Most have one, and a map has room for many at once.
+    sessions: BTreeMap<u16, Box<Session>>,
     /// Sessions that are not established, by the time they have for it.
     waiting: BTreeSet<(Instant, u16)>,
-    events: VecDeque<Event>,
+    events: Queue<Event>,
     setup: Option<Instant>,
     /// When the control connection was established.
     up_since: Option<Instant>,
@@ -102,7 +104,7 @@ impl Tunnel {
             channel: Channel::new(config),
             sessions: BTreeMap::new(),
             waiting: BTreeSet::new(),
-            events: VecDeque::new(),
+            events: Queue::new(),
             setup: None,
             up_since: None,
             linger: None,

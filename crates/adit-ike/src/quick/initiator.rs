@@ -73,7 +73,7 @@ impl IkeSa {
         };
         let nat_t = self.established.as_ref().and_then(|e| e.nat_t);
         let group = self.config.pfs;
-        let quick = Quick {
+        let quick = Box::new(Quick {
             message_id,
             inbound_spi: Some(spi),
             stage: Stage::Computing,
@@ -95,7 +95,7 @@ impl IkeSa {
             peer_public: Vec::new(),
             nat_oa_local: None,
             nat_oa_remote: None,
-        };
+        });
         match group {
             Some(group) => {
                 self.quick.push(quick);
@@ -113,7 +113,7 @@ impl IkeSa {
 
     pub(super) fn send_quick1(
         &mut self,
-        mut quick: Quick,
+        mut quick: Box<Quick>,
         public: Option<&[u8]>,
         now: Instant,
     ) -> Result<(), Error> {
@@ -245,7 +245,7 @@ impl IkeSa {
 
     pub(super) fn send_quick3(
         &mut self,
-        mut quick: Quick,
+        mut quick: Box<Quick>,
         shared: &[u8],
         now: Instant,
     ) -> Result<(), Error> {

@@ -220,7 +220,7 @@ impl IkeSa {
         drop(result);
     }
 
-    fn take_quick(&mut self, message_id: u32) -> Option<Quick> {
+    fn take_quick(&mut self, message_id: u32) -> Option<Box<Quick>> {
         let at = self
             .quick
             .iter()
@@ -239,7 +239,7 @@ impl IkeSa {
     }
 
     /// Keeps a finished Quick Mode for repetitions of the peer's last message.
-    fn keep_done(&mut self, mut quick: Quick, answer: Option<Answer>, now: Instant) {
+    fn keep_done(&mut self, mut quick: Box<Quick>, answer: Option<Answer>, now: Instant) {
         quick.stage = Stage::Done;
         quick.request = None;
         quick.answer = answer;
@@ -260,15 +260,18 @@ impl IkeSa {
 
     /// A peer's refusal of what this end sent last in a Quick Mode; false if it is about none.
     pub(crate) fn quick_refused(&mut self, received: &Notify<'_>) -> bool {
-        let waiting = |quick: &&Quick| matches!(quick.stage, Stage::Sent1 | Stage::Sent2);
+        let waiting = || {
+            let all = self.quick.iter().map(AsRef::as_ref);
+            all.filter(|quick: &&Quick| matches!(quick.stage, Stage::Sent1 | Stage::Sent2))
+        };
         let spi = received.spi.try_into().ok().map(u32::from_be_bytes);
         let is_named = |quick: &&Quick| {
             let theirs = quick.chosen.as_ref().map(|chosen| chosen.peer_spi);
             spi.is_some() && (quick.inbound_spi == spi || theirs == spi)
         };
-        let named = self.quick.iter().filter(waiting).find(is_named);
+        let named = waiting().find(is_named);
         // Peers name any SPI, or none; with a single candidate there is no doubt.
-        let mut all = self.quick.iter().filter(waiting);
+        let mut all = waiting();
         let only = all.next().filter(|_| all.next().is_none());
         let Some(message_id) = named.or(only).map(|quick| quick.message_id) else {
             return false;

@@ -100,7 +100,7 @@ impl IkeSa {
             nat_oa_local,
             nat_oa_remote,
         };
-        self.quick.push(Quick {
+        self.quick.push(Box::new(Quick {
             message_id,
             inbound_spi: None,
             stage: Stage::Requested,
@@ -122,7 +122,7 @@ impl IkeSa {
             peer_public: asked.public,
             nat_oa_local,
             nat_oa_remote,
-        });
+        }));
         self.emit(Event::ChildRequested {
             id: ChildId(message_id),
             offer,
@@ -228,7 +228,7 @@ impl IkeSa {
         }
     }
 
-    fn take_requested(&mut self, id: ChildId) -> Option<Quick> {
+    fn take_requested(&mut self, id: ChildId) -> Option<Box<Quick>> {
         let quick = self.take_quick(id.0)?;
         if quick.stage == Stage::Requested {
             return Some(quick);
@@ -239,7 +239,7 @@ impl IkeSa {
 
     pub(super) fn send_quick2(
         &mut self,
-        mut quick: Quick,
+        mut quick: Box<Quick>,
         shared: &[u8],
         public: Option<&[u8]>,
         now: Instant,

@@ -294,13 +294,13 @@ impl Tunnel {
         self.waiting.insert((setup, local));
         self.sessions.insert(
             local,
-            Session {
+            Box::new(Session {
                 remote,
                 state,
                 sequencing_required: false,
                 call: Call::default(),
                 setup,
-            },
+            }),
         );
     }
 

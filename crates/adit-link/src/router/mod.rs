@@ -9,11 +9,11 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
+use adit_wire::Queue;
 use adit_wire::ip::{IpHeader, protocol};
 use ipnet::Ipv6Net;
 
@@ -108,8 +108,8 @@ pub struct Router {
     single: Option<Ipv6Addr>,
     /// A DHCPv6 message whose answer waits for the delegation, with its sender.
     asking: Option<(Ipv6Addr, Vec<u8>)>,
-    transmits: VecDeque<Vec<u8>>,
-    events: VecDeque<RouterEvent>,
+    transmits: Queue<Vec<u8>>,
+    events: Queue<RouterEvent>,
     stats: RouterStats,
 }
 
@@ -135,8 +135,8 @@ impl Router {
             dhcp: Server::new(local_interface_id),
             single: None,
             asking: None,
-            transmits: VecDeque::new(),
-            events: VecDeque::new(),
+            transmits: Queue::new(),
+            events: Queue::new(),
             stats: RouterStats::default(),
         };
         router.advertise(ALL_NODES, false);

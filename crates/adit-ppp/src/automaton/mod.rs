@@ -6,11 +6,10 @@ mod configure;
 mod protocol;
 mod table;
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
-use adit_wire::Writer;
+use adit_wire::{Queue, Writer};
 
 use crate::config::Restart;
 use crate::error::{Error, Failure};
@@ -30,7 +29,7 @@ const ANSWER_TIME: Duration = Duration::from_millis(300);
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     pub(crate) rng: &'a mut Rng,
-    pub(crate) out: &'a mut VecDeque<Vec<u8>>,
+    pub(crate) out: &'a mut Queue<Vec<u8>>,
     pub(crate) stats: &'a mut Stats,
     /// Largest packet that the peer takes.
     pub(crate) peer_mru: usize,

@@ -5,11 +5,11 @@ mod control;
 mod network;
 mod phase;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use adit_crypto::Rng;
+use adit_wire::Queue;
 
 use crate::Secret;
 use crate::acscp;
@@ -95,8 +95,8 @@ pub struct Link {
     peer_mru: u16,
     reason: Option<DownReason>,
     over: bool,
-    out: VecDeque<Vec<u8>>,
-    events: VecDeque<Event>,
+    out: Queue<Vec<u8>>,
+    events: Queue<Event>,
     stats: Stats,
 }
 
@@ -152,8 +152,8 @@ impl Link {
             peer_mru: DEFAULT_MRU,
             reason: None,
             over: false,
-            out: VecDeque::new(),
-            events: VecDeque::new(),
+            out: Queue::new(),
+            events: Queue::new(),
             stats: Stats::default(),
         }
     }

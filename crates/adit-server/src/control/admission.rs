@@ -290,7 +290,10 @@ impl Server {
 
     /// Where the tunnel leads for IPv4 of a session.
     pub(super) fn routes4(&self, key: SessionKey) -> &[Ipv4Net] {
-        let own = self.sessions.get(&key).and_then(Session::routes4);
+        let own = self
+            .sessions
+            .get(&key)
+            .and_then(|session| session.routes4());
         own.or(self.config.ipv4.as_ref().map(|ipv4| &*ipv4.routes))
             .unwrap_or_default()
     }

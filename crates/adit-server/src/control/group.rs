@@ -199,7 +199,7 @@ impl Server {
         let group = self.plane.add_group(path);
         self.groups.insert(
             group,
-            GroupState {
+            Box::new(GroupState {
                 peer,
                 local: child.local.clone(),
                 remote: child.remote.clone(),
@@ -210,7 +210,7 @@ impl Server {
                 native_awaited: None,
                 empty_since: None,
                 idle_since: now,
-            },
+            }),
         );
         if let Some(state) = self.peers.get_mut(peer.0) {
             state.groups.push(group);

@@ -221,7 +221,7 @@ impl Server {
         }
         self.ike_serial += 1;
         let (initiator, responder) = sa.cookies();
-        let key = IkeKey(self.ikes.insert(IkeEntry {
+        let key = IkeKey(self.ikes.insert(Box::new(IkeEntry {
             sa,
             serial: self.ike_serial,
             peer: None,
@@ -231,7 +231,7 @@ impl Server {
             initial_contact: false,
             unread_until: None,
             heard: None,
-        }));
+        })));
         self.by_cookie.insert(responder, key);
         self.by_first.insert((initiator, path.remote), key);
         let source = path.remote.ip();

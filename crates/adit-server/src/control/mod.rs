@@ -129,7 +129,8 @@ pub struct Server {
     rng: Rng,
     plane: Plane,
     timers: Timers<TimerKey>,
-    ikes: Slab<IkeEntry>,
+    /// Boxed, like what else there is many of: tables have room for twice as many.
+    ikes: Slab<Box<IkeEntry>>,
     ike_serial: u64,
     /// By the cookie that we chose as responder.
     by_cookie: HashMap<[u8; 8], IkeKey>,
@@ -147,11 +148,11 @@ pub struct Server {
     pending_jobs: usize,
     peers: Slab<Peer>,
     by_identity: HashMap<(String, SocketAddr), PeerKey>,
-    groups: HashMap<GroupKey, GroupState>,
+    groups: HashMap<GroupKey, Box<GroupState>>,
     plain: PlainPeers,
     paths: Paths,
-    tunnels: HashMap<u16, TunnelState>,
-    sessions: HashMap<SessionKey, Session>,
+    tunnels: HashMap<u16, Box<TunnelState>>,
+    sessions: HashMap<SessionKey, Box<Session>>,
     by_id: HashMap<SessionId, SessionKey>,
     /// Those that were let in.
     roster: Roster,

@@ -153,7 +153,7 @@ impl Server {
         .in_place_of(&entry.sa, known_as);
         let (cookie, _) = sa.cookies();
         self.ike_serial += 1;
-        let key = IkeKey(self.ikes.insert(IkeEntry {
+        let key = IkeKey(self.ikes.insert(Box::new(IkeEntry {
             sa,
             serial: self.ike_serial,
             peer: None,
@@ -163,7 +163,7 @@ impl Server {
             initial_contact: false,
             unread_until: None,
             heard: None,
-        }));
+        })));
         replacing.pending = Some(key);
         self.by_started.insert(cookie, key);
         self.half_open.insert_ours(self.ike_serial);

@@ -116,7 +116,7 @@ impl Server {
         self.by_id.insert(id, key);
         self.sessions.insert(
             key,
-            Session {
+            Box::new(Session {
                 id,
                 tunnel,
                 local_session: local,
@@ -130,7 +130,7 @@ impl Server {
                 connected_at: None,
                 link_mtu,
                 peer_mru: None,
-            },
+            }),
         );
         if let Some(state) = self.tunnels.get_mut(&tunnel) {
             state.sessions.push((local, key));

@@ -115,7 +115,7 @@ impl Server {
         let id = self.free_tunnel_id()?;
         self.tunnels.insert(
             id,
-            TunnelState {
+            Box::new(TunnelState {
                 tunnel: Tunnel::accept(&config, id, now).with_secret(secret),
                 of_lac,
                 group,
@@ -124,7 +124,7 @@ impl Server {
                 host_name: String::new(),
                 sessions: Vec::new(),
                 idle_since: now,
-            },
+            }),
         );
         match self.groups.get_mut(&group) {
             Some(state) => {

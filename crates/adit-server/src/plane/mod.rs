@@ -241,6 +241,8 @@ impl Plane {
         if let Some(older) = state.outbound.last() {
             outbound.follow(older.sa.suite());
         }
+        // One is the rule, two while it is replaced; as a rule a vector has room for four.
+        state.outbound.reserve_exact(1);
         state.outbound.push(Outbounds {
             sa: outbound,
             native,
