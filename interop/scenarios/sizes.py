@@ -1,13 +1,13 @@
 """The largest packet of each family passes whole, one byte more gets an ICMP error, and TCP needs no ICMP."""
 
 import ipaddress
-import re
 
 import bench as at
 import dual_stack as way
 from bench import Bench
 from client import LinuxClient, Profile
 from guest import Guest
+from limits import check_limits
 from pcap import Capture
 from server import PSK, USERS, Adit, check_let_go, check_log
 
@@ -17,7 +17,6 @@ SUITES = {"sha1": ("aes256-sha1", 16), "sha256": ("aes256-sha256", 16), "gcm": (
 # strongSwan takes connections for one another that agree in phase 1, so each has a proposal that no other has.
 PHASE1 = ["aes256-sha384-ecp384", "aes128-sha1-modp2048", "aes256-sha256-modp2048",
           "aes128-sha256-modp2048", "aes256-sha256-ecp256", "aes128-sha256-ecp256"]
-HEADERS = {4: 28, 6: 48}
 VOLUME = 100 << 20
 
 
@@ -48,19 +47,11 @@ def run(lab):
 
 
 def sizes(lab, bench, adit, client, name, block, udp):
-    """From the host behind the server, which knows nothing of the tunnel, to the client and back."""
     mtu = adit.session()["mtu"]
     lab.equal(client.guest.json("ip -j link show dev ppp0")[0]["mtu"], mtu, f"{name}: the client's device has the session's MTU")
     wire = Capture(lab, bench.srv, "outer", f"outer-{name}")
     counters = adit.status()["counters"]
-    for family, address in ((4, client.ipv4()), (6, client.ipv6())):
-        # What the host has learnt of the last session would keep it from asking
-        bench.host.run("ip", f"-{family}", "route", "flush", "cache")
-        fits = ping(bench, address, mtu - HEADERS[family])
-        lab.check(" 2 received" in fits, f"{name}: {mtu} bytes of IPv{family} reach the client and come back", fits)
-        more = ping(bench, address, mtu - HEADERS[family] + 1)
-        error = {4: rf"Frag needed and DF set \(mtu = {mtu}\)", 6: rf"Packet too big: mtu={mtu}"}[family]
-        lab.check(" 0 received" in more and re.search(error, more), f"{name}: one byte more is answered with the MTU", more)
+    check_limits(lab, bench, name, mtu, {4: client.ipv4(), 6: client.ipv6()})
     now = adit.status()["counters"]
     lab.check(now["too_big"] - counters["too_big"] >= 2, f"{name}: the server counts what was too big", now["too_big"])
     packets = [p for p in wire.stop() if ipaddress.ip_address(client.profile.address) in (p.source, p.destination)]
@@ -68,11 +59,6 @@ def sizes(lab, bench, adit, client, name, block, udp):
     lab.check(not any(p.fragment for p in packets), f"{name}: no outer fragment", len(packets))
     largest = max((p.length for p in ours), default=0)
     lab.check(WIRE_MTU - block < largest <= WIRE_MTU, f"{name}: the largest outer packet, {largest} bytes, leaves no room for another block", largest)
-
-
-def ping(bench, address, size):
-    done = bench.host.run("ping", "-n", "-M", "do", "-c", "2", "-i", "0.3", "-W", "2", "-s", str(size), address, check=False)
-    return done.stdout
 
 
 def without_icmp(lab, bench, adit, client):

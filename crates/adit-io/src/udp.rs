@@ -11,9 +11,12 @@ mod error;
 mod group;
 mod send;
 mod sieve;
+mod too_big;
+mod whole;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 use adit_wire::{Channel, Mark};
@@ -26,6 +29,8 @@ pub use batch::{Received, RecvBatch};
 pub use error::BindError;
 pub use group::member_of;
 pub use send::Datagram;
+pub use too_big::{SendError, TooBig};
+use whole::{Discovery, set_discovery};
 
 /// What is asked of the kernel for the queues of a socket, in bytes. At 10 Gbit/s it is 3 ms.
 const QUEUE_BYTES: usize = 4 << 20;
@@ -45,6 +50,8 @@ pub struct UdpSocket {
     with_header: bool,
     /// The kernel cuts long messages into datagrams.
     segmentation: AtomicBool,
+    /// Datagrams are not to be cut on their way. Held while one is sent that may be.
+    whole: Option<Mutex<()>>,
 }
 
 impl UdpSocket {
@@ -99,7 +106,7 @@ impl UdpSocket {
     pub fn recv(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         let received = self.socket.try_io(Interest::READABLE, || {
             batch.fill(self.local, self.with_header, |bufs, meta| {
-                self.state.recv((&self.socket).into(), bufs, meta)
+                self.past_old_errors(|| self.state.recv((&self.socket).into(), bufs, meta))
             })
         });
         match received {
@@ -117,18 +124,16 @@ impl UdpSocket {
                 format!("cannot send from {local} to {remote}: two families"),
             ));
         }
+        let transmit = Transmit {
+            destination: remote,
+            ecn: None,
+            contents: payload,
+            segment_size: None,
+            src_ip: (!local.is_unspecified()).then_some(local),
+        };
         // Not through tokio's readiness, which is "not writable" until its first event: the
         // socket does not block, and a full queue is the caller's to count.
-        self.state.try_send(
-            (&self.socket).into(),
-            &Transmit {
-                destination: remote,
-                ecn: None,
-                contents: payload,
-                segment_size: None,
-                src_ip: (!local.is_unspecified()).then_some(local),
-            },
-        )
+        self.past_old_errors(|| self.state.try_send((&self.socket).into(), &transmit))
     }
 
     /// Sends datagrams to any number of destinations with few system calls, and returns how many
@@ -231,6 +236,7 @@ impl Detached {
             local: self.local,
             with_header: self.with_header,
             segmentation: AtomicBool::new(self.segmentation),
+            whole: None,
         })
     }
 }
@@ -245,7 +251,7 @@ fn set_up(
     socket.bind(&addr.into()).map_err(failed("binding it"))?;
     // Sets non-blocking, PKTINFO and UDP_GRO, and options that are undone below.
     let state = UdpSocketState::new((&socket).into()).map_err(failed("setting it up"))?;
-    allow_fragments(&socket, addr).map_err(failed("allowing fragments"))?;
+    set_discovery(&socket, addr, Discovery::Cut).map_err(failed("allowing fragments"))?;
     drop_unused_metadata(&socket, addr).map_err(failed("setting it up"))?;
     Ok((socket.into(), state))
 }
@@ -275,46 +281,6 @@ mod meminfo {
         libc::SO_MEMINFO,
         [u32; super::DROPS + 1]
     );
-}
-
-mod mtu_discover {
-    use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
-
-    sockopt_impl!(
-        /// Whether IPv4 datagrams carry DF and follow the path MTU.
-        IpMtuDiscover,
-        Both,
-        libc::IPPROTO_IP,
-        libc::IP_MTU_DISCOVER,
-        i32
-    );
-    sockopt_impl!(
-        /// The same for IPv6, where only the sender fragments.
-        Ipv6MtuDiscover,
-        Both,
-        libc::IPPROTO_IPV6,
-        libc::IPV6_MTU_DISCOVER,
-        i32
-    );
-}
-
-/// quinn-udp forbids fragmentation, as QUIC must. An IKE message with certificates is larger
-/// than a link, so the kernel must fragment it: over IPv4 without DF, so that routers may as
-/// well, over IPv6 to the path MTU that the kernel has learnt.
-fn allow_fragments(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
-    // An IPv6 raw socket has no options of IPv4; it never carries IPv4 either.
-    if addr.is_ipv4() || socket.r#type()? != Type::RAW {
-        setsockopt(socket, mtu_discover::IpMtuDiscover, &libc::IP_PMTUDISC_DONT)?;
-    }
-    if addr.is_ipv6() {
-        setsockopt(
-            socket,
-            mtu_discover::Ipv6MtuDiscover,
-            &libc::IPV6_PMTUDISC_WANT,
-        )?;
-        setsockopt(socket, sockopt::Ipv6DontFrag, &false)?;
-    }
-    Ok(())
 }
 
 /// quinn-udp asks for a timestamp and the traffic class of every datagram. Nothing reads them,

@@ -56,6 +56,7 @@ fn by_calls(
     let mut first_error = None;
     // So many at the front of the rest were refused as a run and go one by one.
     let mut single = 0;
+    let mut old_error = true;
     while !rest.is_empty() {
         let mut room: [&[Datagram<'_>]; MESSAGES] = [&[]; MESSAGES];
         let runs = if single > 0 {
@@ -69,6 +70,7 @@ fn by_calls(
             Ok(messages) => {
                 let datagrams = runs.iter().take(messages).map(|run| run.len()).sum();
                 sent += datagrams;
+                old_error = true;
                 datagrams
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
@@ -83,10 +85,15 @@ fn by_calls(
             }
             Err(error) => {
                 let full = error.kind() == io::ErrorKind::WouldBlock;
+                // Perhaps the error of something sent earlier, of which the kernel tells once.
+                if !full && std::mem::take(&mut old_error) {
+                    continue;
+                }
                 first_error.get_or_insert(error);
                 if full {
                     break;
                 }
+                old_error = true;
                 first
             }
         };

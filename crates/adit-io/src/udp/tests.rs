@@ -233,12 +233,12 @@ async fn the_kernel_may_fragment_and_large_messages_arrive_whole() {
         client.send(client.local_addr().ip(), to, &message).unwrap();
         assert_eq!(receive(&server, 1).await[0].2, message);
         assert_eq!(
-            getsockopt(&server.socket, mtu_discover::IpMtuDiscover).unwrap(),
+            getsockopt(&server.socket, whole::IpMtuDiscover).unwrap(),
             libc::IP_PMTUDISC_DONT
         );
         if v6 {
             assert_eq!(
-                getsockopt(&server.socket, mtu_discover::Ipv6MtuDiscover).unwrap(),
+                getsockopt(&server.socket, whole::Ipv6MtuDiscover).unwrap(),
                 libc::IPV6_PMTUDISC_WANT
             );
             assert!(!getsockopt(&server.socket, sockopt::Ipv6DontFrag).unwrap());

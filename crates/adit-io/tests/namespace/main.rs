@@ -14,6 +14,7 @@ mod masquerade;
 mod neighbor;
 mod packets;
 mod six_to_four;
+mod too_big;
 mod tun;
 
 use std::future::Future;

@@ -122,6 +122,8 @@ pub(crate) struct Listen {
     pub nat_t_port: u16,
     /// Whether ESP is taken as IP protocol 50 where there is no NAT.
     pub esp: bool,
+    /// Whether outer packets with inner packets in them may be cut on their way.
+    pub fragments: bool,
 }
 
 /// `[ipsec]`.

@@ -61,6 +61,7 @@ pub(super) fn listen(settings: &mut Settings<'_>) -> Listen {
         ike_port,
         nat_t_port,
         esp: settings.flag("listen.esp", false),
+        fragments: settings.flag("listen.fragments", false),
     }
 }
 

@@ -12,6 +12,7 @@ use adit_wire::ip::Family;
 use adit_wire::{Channel, Mark, Path};
 
 use super::ServeError;
+use super::paths::keeps_whole;
 use crate::config::Config;
 
 /// Our nftables table.
@@ -59,6 +60,15 @@ impl Host {
                 let socket = UdpSocket::bind_esp(*address)?;
                 let channel = Channel::Esp;
                 sockets.push(Socket { channel, socket });
+            }
+        }
+        if !listen.fragments {
+            let whole = sockets
+                .iter_mut()
+                .filter(|socket| keeps_whole(socket.channel));
+            for socket in whole {
+                let kept = socket.socket.keep_whole();
+                kept.map_err(super::system("cannot forbid fragments"))?;
             }
         }
         let (tun, queue) = Tun::create(&config.tun_name, TUN_MTU)?;

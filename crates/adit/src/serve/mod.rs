@@ -9,6 +9,7 @@ mod answers;
 mod host;
 mod logins;
 mod owner;
+mod paths;
 mod uplink;
 
 use std::path::Path;

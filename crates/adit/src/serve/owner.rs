@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use adit_io::udp::RecvBatch;
+use adit_io::udp::{RecvBatch, UdpSocket};
 use adit_server::{Event, HEADROOM, Server, TAILROOM};
 use adit_wire::{PacketBuf, Path};
 use tokio::sync::{Notify, mpsc};
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::host::Host;
 use super::logins::{Login, Logins};
 use super::uplink::{Uplink, follow};
-use super::{ServeError, system};
+use super::{ServeError, paths, system};
 use crate::leases::Store;
 use crate::sealed;
 use crate::users::Clock;
@@ -116,6 +116,8 @@ impl Owner {
         loop {
             if let Some(transmit) = server.poll_transmit() {
                 self.send(&transmit.path, &transmit.payload);
+            } else if let Some(transmit) = server.poll_oversize() {
+                self.send_cut(&transmit.path, &transmit.payload);
             } else if let Some(packet) = server.poll_tun() {
                 self.to_tun(&[&packet]);
             } else if let Some(job) = server.poll_job() {
@@ -216,10 +218,22 @@ impl Owner {
     }
 
     fn send(&self, path: &Path, payload: &[u8]) {
-        let sent = self.host.socket_for(path).map_or(Ok(()), |socket| {
-            socket.send(path.local.ip(), path.remote, payload)
-        });
-        if let Err(error) = sent {
+        let socket = self.host.socket_for(path);
+        self.note_unsent(
+            path,
+            socket.map(|socket| paths::send(socket, path, payload)),
+        );
+    }
+
+    /// Sends a datagram that is known to be too big for its path.
+    fn send_cut(&self, path: &Path, payload: &[u8]) {
+        let socket = self.host.socket_for(path);
+        let send = |socket: &UdpSocket| socket.send_cut(path.local.ip(), path.remote, payload);
+        self.note_unsent(path, socket.map(send));
+    }
+
+    fn note_unsent(&self, path: &Path, sent: Option<std::io::Result<()>>) {
+        if let Some(Err(error)) = sent {
             self.unsent.set(self.unsent.get() + 1);
             tracing::debug!(peer = %path.remote, %error, "datagram not sent");
         }
@@ -255,6 +269,7 @@ pub(super) fn spawn(owner: &Rc<Owner>) -> JoinSet<Result<(), ServeError>> {
     let mut tasks = JoinSet::new();
     for index in 0..owner.host.sockets.len() {
         tasks.spawn_local(receive(Rc::clone(owner), index));
+        tasks.spawn_local(paths::watch(Rc::clone(owner), index));
     }
     tasks.spawn_local(read_tun(Rc::clone(owner)));
     tasks.spawn_local(keep_time(Rc::clone(owner)));
