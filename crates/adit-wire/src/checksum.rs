@@ -16,15 +16,18 @@ impl Sum {
     /// Adds bytes as big-endian 16-bit words.
     #[must_use]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        // Added as they lie in memory: the order of bytes changes that of the sum's own bytes only (RFC
+        // 1071 2 B), and without a swap the processor adds several words at once.
         let (words, rest) = bytes.as_chunks::<4>();
-        for word in words {
-            self.0 += u64::from(u32::from_be_bytes(*word));
-        }
         let mut last = [0; 4];
         for (to, from) in last.iter_mut().zip(rest) {
             *to = *from;
         }
-        self.0 += u64::from(u32::from_be_bytes(last));
+        let words = words
+            .iter()
+            .map(|word| u64::from(u32::from_ne_bytes(*word)));
+        let sum = words.sum::<u64>() + u64::from(u32::from_ne_bytes(last));
+        self.0 += u64::from(u16::from_be(folded(sum)));
         self
     }
 
@@ -59,13 +62,17 @@ impl Sum {
     /// Folds the sum and complements it: the value of a checksum field, or 0 over data that holds
     /// its own correct checksum.
     pub fn finish(self) -> u16 {
-        let mut sum = self.0;
-        while sum > 0xffff {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        // cast: the loop leaves 16 bits
-        !(sum as u16)
+        !folded(self.0)
     }
+}
+
+/// The one's complement sum of the 16-bit words of a sum.
+fn folded(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    // cast: the loop leaves 16 bits
+    sum as u16
 }
 
 /// The checksum of `bytes`, as in an IPv4 header whose checksum field is zero.
@@ -98,6 +105,20 @@ mod tests {
     fn example_of_rfc_1624() {
         // RFC 1624 section 4.
         assert_eq!(updated(0xdd2f, 0x5555, 0x3285), 0x0000);
+    }
+
+    #[test]
+    fn every_length_is_the_sum_of_its_words() {
+        let bytes: Vec<u8> = (0..300_u32).map(|i| (i * 151 + 7) as u8).collect();
+        for length in 0..=bytes.len() {
+            let words = bytes[..length].chunks(2);
+            let words =
+                words.map(|it| u32::from(it[0]) << 8 | it.get(1).map_or(0, |b| (*b).into()));
+            let mut sum: u32 = words.sum();
+            sum = (sum & 0xffff) + (sum >> 16);
+            sum = (sum & 0xffff) + (sum >> 16);
+            assert_eq!(u32::from(!internet(&bytes[..length])), sum, "{length}");
+        }
     }
 
     #[test]
