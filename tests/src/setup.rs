@@ -62,8 +62,16 @@ pub fn server() -> adit_server::Config {
         native_esp: true,
         plain: None,
         policy: Vec::new(),
+        workers: workers(),
         limits: adit_server::Limits::default(),
     }
+}
+
+/// Workers that carry the packets of every server, as `ADIT_WORKERS` says: then the tests see what
+/// users of several threads see. Without it there are none, and the server does everything itself.
+fn workers() -> u16 {
+    let wanted = std::env::var("ADIT_WORKERS").ok();
+    wanted.map_or(0, |count| count.parse().expect("a number of workers"))
 }
 
 /// L2TP without IPsec from these ranges.

@@ -38,6 +38,8 @@ pub struct Config {
     pub plain: Option<PlainConfig>,
     /// What users may reach and be reached by, first to last.
     pub policy: Vec<PolicyRule>,
+    /// How many [workers](crate::Server::workers) share the packet path; none is one.
+    pub workers: u16,
     /// Bounds on what peers can make the server hold.
     pub limits: Limits,
 }

@@ -146,7 +146,10 @@ pub fn server_inside(data: &[u8]) {
 }
 
 fn inside() -> (World, ClientId, ClientId) {
-    let mut world = World::new(setup::world(2, 2));
+    // By workers, so that what becomes of it on its way to the control side is covered as well.
+    let mut config = setup::world(2, 2);
+    config.server.workers = 2;
+    let mut world = World::new(config);
     let hostile = world.dial(setup::client("user0"), setup::address(0), None, false);
     let bystander = world.dial(setup::client("user1"), setup::address(1), None, false);
     assert!(world.run_until_echoes(&[hostile, bystander], Duration::from_secs(60)));

@@ -2,6 +2,7 @@
 
 mod caller;
 mod dialled;
+mod hands;
 mod probe;
 mod run;
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use adit_client::{Client, PlainClient};
 use adit_crypto::Rng;
 use adit_ppp::{Credential, RejectReason, Secret};
-use adit_server::{Device, Gauges, Grant, Lease, Server};
+use adit_server::{Device, Gauges, Grant, Lease, Note, Server, Worker};
 use adit_wire::ip::Family;
 use adit_wire::{Channel, PacketBuf, Path};
 
@@ -78,6 +79,11 @@ struct End {
 pub struct World {
     /// The server, for its statistics.
     pub server: Server,
+    /// The threads of its packet path, if it has any; then the server itself gets what they leave.
+    workers: Vec<Worker>,
+    notes: VecDeque<Note>,
+    /// Datagrams, and packets from TUN, that one worker had for another.
+    pub handed: (usize, usize),
     users: BTreeMap<String, Credential>,
     /// What users are let in with, if it is more than their name.
     pub grants: BTreeMap<String, Grant>,
@@ -144,9 +150,14 @@ impl World {
                 (user.name.clone(), credential)
             })
             .collect();
+        let count = config.server.workers;
+        let server =
+            Server::new(config.server, rng.array(), start).expect("a prefix that can be divided");
         Self {
-            server: Server::new(config.server, rng.array(), start)
-                .expect("a prefix that can be divided"),
+            workers: hands::hired(&server, count),
+            notes: VecDeque::new(),
+            handed: (0, 0),
+            server,
             users,
             grants: BTreeMap::new(),
             refused: BTreeMap::new(),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use adit_ppp::{Attempt, RejectReason, Verified};
-use adit_server::{Decision, Device, Event, Grant, Teller, TooBig};
+use adit_server::{Decision, Device, Event, Grant, Note, Teller, TooBig};
 use adit_wire::ip::Family;
 use adit_wire::{Channel, PacketBuf, Path};
 
@@ -19,6 +19,7 @@ impl World {
     pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
         let deadline = self.now + limit;
         loop {
+            self.take_notes();
             if done(self) {
                 return true;
             }
@@ -61,6 +62,7 @@ impl World {
         while let Some(datagram) = self.network.pop(self.now) {
             self.deliver(datagram);
         }
+        self.take_notes();
         if self.server.poll_timeout().is_some_and(|at| at <= self.now) {
             self.server.handle_timeout(self.now);
             self.drain_server();
@@ -117,6 +119,10 @@ impl World {
                 local: self.inside(datagram.to),
                 remote: datagram.from,
             };
+            if let Some(worker) = self.worker_for(channel, &payload) {
+                self.give_worker(worker, path, &mut payload);
+                return;
+            }
             let inner = self.server.handle_datagram(path, &mut payload, self.now);
             if let Some(packet) = inner.and_then(|range| host::echo(&payload[range])) {
                 self.to_tun(&packet);
@@ -164,13 +170,17 @@ impl World {
     /// An IP packet that reaches the server's TUN device from behind.
     pub fn to_tun(&mut self, packet: &[u8]) {
         let mut buf = PacketBuf::from_slice(adit_server::HEADROOM, packet, adit_server::TAILROOM);
+        if !self.workers.is_empty() {
+            self.give_queue(buf);
+            return;
+        }
         if let Some(path) = self.server.handle_tun(&mut buf, self.now) {
             self.send_from_server(path, buf.as_slice().to_vec());
         }
         self.drain_server();
     }
 
-    fn send_from_server(&mut self, path: Path, payload: Vec<u8>) {
+    pub(super) fn send_from_server(&mut self, path: Path, payload: Vec<u8>) {
         if self.is_too_big(path, &payload) {
             self.tell_too_big(path, &payload);
         } else {
@@ -179,7 +189,7 @@ impl World {
     }
 
     /// Sends what may be cut on its way.
-    fn send_oversize(&mut self, path: Path, payload: Vec<u8>) {
+    pub(super) fn send_oversize(&mut self, path: Path, payload: Vec<u8>) {
         let mut from = path.local;
         if self.server_nat {
             from.set_ip(match from.ip() {
@@ -214,8 +224,11 @@ impl World {
             teller: Teller::Network,
             quote,
         };
-        if router.tells {
+        if router.tells && self.workers.is_empty() {
             self.server.handle_too_big(&error, self.now);
+        } else if router.tells {
+            // Any socket of a group may hear of it.
+            self.notes.push_back(Note::too_big(&error));
         }
         self.no_room += 1;
     }

@@ -146,6 +146,12 @@ impl<K: Copy + Eq + Hash> Claims<K> {
         Some(holder)
     }
 
+    /// Who waits for the check of an address.
+    pub fn waits_for(&self, address: Ipv6Addr) -> Option<K> {
+        let entry = self.entries.get(&address)?;
+        entry.used.is_none().then_some(entry.holder)
+    }
+
     fn waiting(&mut self, address: Ipv6Addr) -> Option<&mut Entry<K>> {
         let entry = self.entries.get_mut(&address);
         entry.filter(|entry| entry.used.is_none())

@@ -136,8 +136,8 @@ impl Server {
         session.grant = grant;
         self.roster.add(&device, session.id);
         session.device = Some(device);
-        if let Some(record) = self.plane.session_mut(key) {
-            record.rules = rules;
+        if rules.is_some() {
+            self.plane.set_rules(key, rules);
         }
         self.limit(key, rate);
         Ok(())
@@ -145,7 +145,7 @@ impl Server {
 
     /// Gives a session the rate of its user, by the meters that the user's other sessions have.
     fn limit(&mut self, key: SessionKey, rate: Option<Rate>) {
-        let meters_of = |key| self.plane.session(key)?.meters.as_ref();
+        let meters_of = |key| self.plane.meters(key);
         if meters_of(key).map(|meters| meters.rate()) == rate {
             return;
         }
@@ -157,14 +157,9 @@ impl Server {
                 .flatten()
                 .filter_map(|other| meters_of(*self.by_id.get(&other)?))
                 .find(|meters| meters.rate() == rate);
-            match shared {
-                Some(shared) => Arc::clone(shared),
-                None => Arc::new(Meters::new(rate)),
-            }
+            shared.unwrap_or_else(|| Arc::new(Meters::new(rate)))
         });
-        if let Some(record) = self.plane.session_mut(key) {
-            record.meters = meters;
-        }
+        self.plane.update(key, |record| record.meters = meters);
     }
 
     fn device_name(&self, tunnel: u16) -> String {

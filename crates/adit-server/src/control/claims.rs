@@ -16,7 +16,7 @@ use crate::plane::SessionKey;
 impl Server {
     /// A session wants to use an address of the shared prefix.
     pub(super) fn claim_address(&mut self, key: SessionKey, address: Ipv6Addr, now: Instant) {
-        let Some(claims) = &mut self.plane.claims else {
+        let Some(claims) = &mut self.claims else {
             return;
         };
         let is_open = self
@@ -40,7 +40,7 @@ impl Server {
 
     /// Takes the answer to [`Event::CheckAddress`]: whether no host of the uplink has the address.
     pub fn handle_address_check(&mut self, address: Ipv6Addr, free: bool, now: Instant) {
-        let Some(claims) = &mut self.plane.claims else {
+        let Some(claims) = &mut self.claims else {
             return;
         };
         if !free {
@@ -49,10 +49,24 @@ impl Server {
             }
             return;
         }
+        // The packet path knows when each was last used.
+        let holder = claims.waits_for(address);
+        let record = holder.and_then(|holder| Some((holder, self.plane.session(holder)?)));
+        if let Some((holder, record)) = record {
+            for (held, used) in record.claimed {
+                claims.uses(held, holder, used);
+            }
+        }
         let Some(granted) = claims.grant(address, now) else {
             return;
         };
         let key = granted.holder;
+        self.plane.update(key, |record| {
+            record
+                .claimed
+                .retain(|(held, _)| Some(*held) != granted.gone);
+            record.claimed.push((address, now));
+        });
         self.plane.stats.addresses_claimed += 1;
         if let Some(gone) = granted.gone {
             self.plane.remove_route6(Ipv6Net::from(gone));
@@ -73,10 +87,12 @@ impl Server {
 
     /// Takes back what a session holds of the shared prefix.
     pub(super) fn release_addresses(&mut self, key: SessionKey) {
-        let Some(claims) = &mut self.plane.claims else {
+        let Some(claims) = &mut self.claims else {
             return;
         };
-        for address in claims.release(key) {
+        let held = claims.release(key);
+        self.plane.update(key, |record| record.claimed.clear());
+        for address in held {
             self.plane.remove_route6(Ipv6Net::from(address));
             self.tell_neighbor(address, false);
         }
@@ -84,7 +100,7 @@ impl Server {
 
     /// The addresses of the shared prefix that a session holds.
     pub(super) fn claimed_by(&self, key: SessionKey) -> impl Iterator<Item = Ipv6Net> + '_ {
-        let claims = self.plane.claims.iter();
+        let claims = self.claims.iter();
         claims
             .flat_map(move |claims| claims.held(key))
             .map(Ipv6Net::from)

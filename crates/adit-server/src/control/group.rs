@@ -64,7 +64,9 @@ impl Server {
         offer: &ChildOffer,
         now: Instant,
     ) {
-        let spi = self.free_spi();
+        let peer = self.ikes.get(key.0).and_then(|entry| entry.peer);
+        let group = peer.and_then(|peer| self.group_with(peer, &offer.remote));
+        let spi = self.free_spi(group);
         let Some(entry) = self.ikes.get_mut(key.0) else {
             return;
         };
@@ -84,12 +86,14 @@ impl Server {
     }
 
     /// An SPI that is not in use and not among the reserved ones (RFC 4303 2.1). Its first byte is
-    /// never zero, so it cannot be taken for the non-ESP marker either.
-    pub(super) fn free_spi(&mut self) -> u32 {
+    /// never zero, so it cannot be taken for the non-ESP marker either. It says the shard of its group,
+    /// and without one the shard that a new group is to be in.
+    pub(super) fn free_spi(&mut self, group: Option<GroupKey>) -> u32 {
+        let shard = self.plane.shard_for(group);
         loop {
             let spi = self.rng.u32();
             let spi = self.config.ike.mark.map_or(spi, |mark| mark.spi(spi));
-            if spi > 0x00ff_ffff && self.plane.spi_is_free(spi) {
+            if spi > 0x00ff_ffff && self.plane.spi_is_free(spi, shard) {
                 return spi;
             }
         }
@@ -136,7 +140,9 @@ impl Server {
                 return;
             }
         };
-        let group = self.group_of(peer, made_by, child, path, now);
+        let Some(group) = self.group_of(peer, made_by, child, path, now) else {
+            return;
+        };
         let native = !child.encapsulated;
         if !native {
             self.plane.ensure_nat_t(group, path);
@@ -177,6 +183,16 @@ impl Server {
         self.group_resized(group, now);
     }
 
+    /// The group of a peer with these selectors of its own.
+    fn group_with(&self, peer: PeerKey, remote: &Selector) -> Option<GroupKey> {
+        let groups = &self.peers.get(peer.0)?.groups;
+        let has = |group: &&GroupKey| {
+            let state = self.groups.get(*group);
+            state.is_some_and(|state| state.remote == *remote)
+        };
+        groups.iter().find(has).copied()
+    }
+
     /// The group of these selectors, made if it is new.
     fn group_of(
         &mut self,
@@ -185,18 +201,11 @@ impl Server {
         child: &Child,
         path: Path,
         now: Instant,
-    ) -> GroupKey {
-        let known = self.peers.get(peer.0).and_then(|state| {
-            state.groups.iter().copied().find(|group| {
-                self.groups
-                    .get(group)
-                    .is_some_and(|state| state.remote == child.remote)
-            })
-        });
-        if let Some(group) = known {
-            return group;
+    ) -> Option<GroupKey> {
+        if let Some(group) = self.group_with(peer, &child.remote) {
+            return Some(group);
         }
-        let group = self.plane.add_group(path);
+        let group = self.plane.add_group(path, Some(child.inbound_spi))?;
         self.groups.insert(
             group,
             Box::new(GroupState {
@@ -215,7 +224,7 @@ impl Server {
         if let Some(state) = self.peers.get_mut(peer.0) {
             state.groups.push(group);
         }
-        group
+        Some(group)
     }
 
     /// A group of another peer becomes this one's: with the SAs of the one that it has for the same
@@ -227,13 +236,7 @@ impl Server {
         state.peer = peer;
         let fresh = state.tunnels.is_empty() && state.rekey.is_idle();
         let remote = state.remote.clone();
-        let known = self.peers.get(peer.0).and_then(|state| {
-            let mut groups = state.groups.iter().copied();
-            groups.find(|key| {
-                let state = self.groups.get(key);
-                state.is_some_and(|state| state.remote == remote)
-            })
-        });
+        let known = self.group_with(peer, &remote);
         match known.filter(|_| fresh) {
             Some(known) => {
                 self.timers.set(TimerKey::Group(group), None);
@@ -293,12 +296,12 @@ impl Server {
         };
         let expiries = state.spis.iter();
         let expiry = expiries
-            .filter_map(|spi| self.plane.hard_expiry(*spi))
+            .filter_map(|spi| self.plane.expires_at(*spi).1)
             .min();
         let soft = state.spis.last();
         let rekey = state
             .rekey
-            .deadline(soft.and_then(|spi| self.plane.soft_expiry(*spi)));
+            .deadline(soft.and_then(|spi| self.plane.expires_at(*spi).0));
         let due = [state.ends_at(), expiry, rekey, state.native_awaited];
         let deadline = due.into_iter().flatten().min();
         self.timers.set(TimerKey::Group(group), deadline);
@@ -326,7 +329,7 @@ impl Server {
             .spis
             .iter()
             .copied()
-            .filter(|spi| self.plane.hard_expiry(*spi).is_some_and(|at| now >= at))
+            .filter(|spi| self.plane.expires_at(*spi).1.is_some_and(|at| now >= at))
             .collect();
         for spi in expired {
             self.drop_child(group, spi, now);

@@ -11,7 +11,7 @@ use adit_wire::ip::{Family, IpHeader};
 use adit_wire::{PacketBuf, Transmit};
 
 use super::Server;
-use crate::plane::{HEADROOM, Seal, SessionKey, TAILROOM};
+use crate::plane::{HEADROOM, Record, SessionKey, TAILROOM};
 
 impl Server {
     pub(super) fn handle_link_packet(&mut self, key: SessionKey, packet: &[u8], now: Instant) {
@@ -128,7 +128,7 @@ impl Server {
         now: Instant,
     ) {
         let mut buf = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
-        if let Some(path) = self.plane.send_ip(key, &mut buf, family, Seal::Now, now) {
+        if let Some(path) = self.plane.send_ip(key, &mut buf, family, now) {
             let room = self.plane.session(key).map(|record| record.mtu);
             let queue = match room.is_some_and(|room| packet.len() > usize::from(room)) {
                 true => &mut self.oversize,
@@ -148,7 +148,14 @@ impl Server {
         };
         let shared = self.pools.shared();
         let prefix = session.lease.ipv6.or(shared);
-        let (Some(prefix), Some(record)) = (prefix, self.plane.session_mut(key)) else {
+        let own = session.lease.ipv6;
+        let opened = self.plane.update(key, |record| {
+            record.ipv6_open = true;
+            record.addresses.ipv6 = own;
+            record.addresses.link_local = Some(address::link_local(peer_id));
+            record.ipv6_mtu
+        });
+        let (Some(prefix), Some(mtu)) = (prefix, opened) else {
             return;
         };
         let routes = session.routes6().unwrap_or(&config.routes);
@@ -159,12 +166,9 @@ impl Server {
             prefix = %prefix,
             "IPv6 up"
         );
-        record.ipv6_open = true;
-        record.addresses.ipv6 = session.lease.ipv6;
-        record.addresses.link_local = Some(address::link_local(peer_id));
         let defaults = RouterConfig::default();
         let router = RouterConfig {
-            mtu: record.ipv6_mtu,
+            mtu,
             dns: config.dns.clone(),
             search: config.search.clone(),
             preference: config.preference,
@@ -197,16 +201,16 @@ impl Server {
             session.router = None;
         }
         self.release_addresses(key);
-        let Some(record) = self.plane.session_mut(key) else {
-            return;
-        };
-        record.ipv6_open = false;
-        record.addresses.link_local = None;
-        let gone = [
-            record.addresses.ipv6.take(),
-            record.addresses.delegated.take(),
-        ];
-        for prefix in gone.into_iter().flatten() {
+        let gone = self.plane.update(key, |record| {
+            record.ipv6_open = false;
+            record.addresses.link_local = None;
+            [
+                record.addresses.ipv6.take(),
+                record.addresses.delegated.take(),
+            ]
+        });
+        let gone = gone.into_iter().flatten();
+        for prefix in gone.flatten() {
             self.plane.remove_route6(prefix);
         }
     }
@@ -243,8 +247,8 @@ impl Server {
             }
             RouterEvent::Delegated(prefix) => {
                 tracing::info!(session = %session.id, user, %prefix, "prefix delegated");
-                if let Some(record) = self.plane.session_mut(key) {
-                    record.addresses.delegated = Some(prefix);
+                let set = |record: &mut Record| record.addresses.delegated = Some(prefix);
+                if self.plane.update(key, set).is_some() {
                     self.plane.add_route6(prefix, key);
                 }
             }
@@ -252,8 +256,8 @@ impl Server {
             RouterEvent::Tentative(_) => {}
             RouterEvent::DelegationEnded(prefix) => {
                 tracing::info!(session = %session.id, user, %prefix, "delegation ended");
-                if let Some(record) = self.plane.session_mut(key) {
-                    record.addresses.delegated = None;
+                let clear = |record: &mut Record| record.addresses.delegated = None;
+                if self.plane.update(key, clear).is_some() {
                     self.plane.remove_route6(prefix);
                 }
             }

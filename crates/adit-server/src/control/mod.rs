@@ -6,7 +6,6 @@
 
 mod admission;
 mod batch;
-mod budget;
 mod claims;
 mod group;
 mod half_open;
@@ -14,6 +13,7 @@ mod ike;
 mod link;
 mod memory;
 mod native;
+mod notes;
 mod path_mtu;
 mod peer;
 mod plain;
@@ -42,14 +42,16 @@ use adit_wire::{Channel, PacketBuf, Path, Transmit};
 use hashbrown::HashMap;
 use slab::Slab;
 
+use crate::budget::{self, Budget};
 use crate::config::Config;
 use crate::event::{Decision, Event, SessionId};
 use crate::info::SessionInfo;
-use crate::plane::{GroupKey, Inbound, Outbound, Plane, Seal, SessionKey};
+use crate::plane::{
+    Common, GroupKey, Inbound, Learnt, NON_ESP_MARKER, Outbound, Plane, Seal, SessionKey,
+};
 use crate::stats::{Gauges, Stats};
 use crate::timers::Timers;
 
-use budget::Budget;
 use group::GroupState;
 use half_open::HalfOpen;
 use ike::{IkeEntry, IkeKey};
@@ -67,10 +69,7 @@ use unkept::Unkept;
 
 pub use path_mtu::{Teller, TooBig};
 
-/// Four zero bytes before an IKE message on the NAT-T port (RFC 3948 2.2).
-const NON_ESP_MARKER: [u8; 4] = [0; 4];
-
-/// Errors towards TUN that may be made per second: an answer per packet would double a flood.
+/// Errors towards clients that may be made per second: an answer per packet would double a flood.
 const ICMP_ERRORS_PER_SECOND: u32 = 200;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,10 +123,15 @@ impl Job {
 /// [`poll_transmit`](Self::poll_transmit), [`poll_oversize`](Self::poll_oversize), [`poll_tun`](Self::poll_tun),
 /// [`poll_event`](Self::poll_event) and [`poll_job`](Self::poll_job) until they give `None`, then
 /// wait no longer than [`poll_timeout`](Self::poll_timeout) says.
+///
+/// For several threads there is a second face to the packet path: [`workers`](Self::workers), whose
+/// notes come back by [`handle_note`](Self::handle_note).
 pub struct Server {
     config: Config,
     rng: Rng,
     plane: Plane,
+    /// Who holds which addresses of a prefix that all clients share, if they do.
+    claims: Option<Claims<SessionKey>>,
     timers: Timers<TimerKey>,
     /// Boxed, like what else there is many of: tables have room for twice as many.
     ikes: Slab<Box<IkeEntry>>,
@@ -179,15 +183,17 @@ impl Server {
     /// cannot be cut out of the configured one.
     pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, PrefixLength> {
         let pools = Pools::new(config.ipv4.as_ref(), config.ipv6.as_ref(), &config.limits)?;
-        let own4 = pools.server_ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED);
-        let own6 = pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED);
-        let clients = pools.clients(config.ipv4.as_ref(), config.ipv6.as_ref());
-        let blocked = config.ipv6.as_ref().is_some_and(|ipv6| ipv6.blocked);
-        let mut plane = Plane::new(own4, own6, clients, blocked);
-        plane.claims = pools.shared().map(Claims::new);
+        let common = Common {
+            own4: pools.server_ipv4().unwrap_or(Ipv4Addr::UNSPECIFIED),
+            own6: pools.server_ipv6().unwrap_or(Ipv6Addr::UNSPECIFIED),
+            clients: pools.clients(config.ipv4.as_ref(), config.ipv6.as_ref()),
+            shared: pools.shared(),
+            ipv6_blocked: config.ipv6.as_ref().is_some_and(|ipv6| ipv6.blocked),
+        };
         Ok(Self {
             rng: Rng::from_seed(seed),
-            plane,
+            plane: Plane::new(&common, config.workers, now),
+            claims: pools.shared().map(Claims::new),
             timers: Timers::new(),
             ikes: Slab::new(),
             ike_serial: 0,
@@ -284,11 +290,11 @@ impl Server {
                 self.oversize.push_back(transmit);
                 None
             }
-            Outbound::Refused(Some(error)) if self.icmp_budget.spend(now) => {
-                self.to_tun.push_back(error);
+            Outbound::Refused(error) => {
+                self.to_tun.extend(error);
                 None
             }
-            Outbound::Refused(_) | Outbound::Dropped => None,
+            Outbound::Elsewhere(_) | Outbound::Dropped => None,
         }
     }
 
@@ -299,7 +305,12 @@ impl Server {
         now: Instant,
     ) -> Option<Range<usize>> {
         let (inbound, learnt) = self.plane.inbound(path, packet, now);
-        let packet = packet.packet();
+        self.take_learnt(path, &learnt, now);
+        self.take_inbound(inbound, packet.packet_mut(), now)
+    }
+
+    /// Follows what an authentic packet told besides its content.
+    fn take_learnt(&mut self, path: Path, learnt: &Learnt, now: Instant) {
         if let Some(group) = learnt.moved {
             self.peer_moved(group, path);
             self.path_changed(group, now);
@@ -315,14 +326,13 @@ impl Server {
         if let Some(spi) = learnt.first_on {
             tracing::debug!(spi = format_args!("{spi:08x}"), "peer uses its new SA");
         }
-        self.take_inbound(inbound, packet, now)
     }
 
     /// Gives what a packet held to whom it is for.
     fn take_inbound(
         &mut self,
         inbound: Inbound,
-        packet: &[u8],
+        packet: &mut [u8],
         now: Instant,
     ) -> Option<Range<usize>> {
         match inbound {
@@ -351,7 +361,16 @@ impl Server {
                     self.handle_l2tp(group, remote_port, message, now);
                 }
             }
-            Inbound::Dropped => {}
+            Inbound::Early {
+                group,
+                remote_port,
+                message,
+            } => {
+                let inbound = self.plane.message(group, remote_port, packet, message, now);
+                // It is not early a second time.
+                return self.take_inbound(inbound, packet, now);
+            }
+            Inbound::Elsewhere(_) | Inbound::Dropped => {}
         }
         None
     }
@@ -370,6 +389,7 @@ impl Server {
                 TimerKey::Stopping => self.delete_all_sas(now),
             }
         }
+        self.rekey_by_volume(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has to be called, at the latest.
@@ -438,7 +458,7 @@ impl Server {
 
     /// Counters since the start.
     pub fn stats(&self) -> Stats {
-        self.plane.stats
+        self.plane.stats()
     }
 
     /// How many of each thing there are now.
@@ -453,7 +473,7 @@ impl Server {
             sessions: self.sessions.len(),
             leases_ipv4: self.pools.leased_ipv4(),
             leases_ipv6: self.pools.leased_ipv6(),
-            claimed: self.plane.claims.as_ref().map_or(0, Claims::count),
+            claimed: self.claims.as_ref().map_or(0, Claims::count),
             delegated: self.pools.leased_delegated(),
             remembered: self.pools.remembered(),
             routes: self.plane.route_count(),

@@ -9,8 +9,8 @@ use adit_link::mtu::IPV6_MINIMUM;
 use adit_wire::Channel;
 use hashbrown::HashMap;
 
-use super::budget::Budget;
 use super::{NON_ESP_MARKER, Server, TimerKey};
+use crate::budget::Budget;
 use crate::plane::{GroupKey, Misquoted, Proof};
 
 /// How long a path is believed to be narrow; then the next packet that does not fit shows whether
@@ -89,7 +89,7 @@ impl Server {
         let (groups, proof) = match error.teller {
             Teller::System => {
                 let there = self.plane.groups_to(error.channel, error.remote);
-                (there.map(|(key, _)| key).collect(), Proof::Numbers)
+                (there, Proof::Numbers)
             }
             Teller::Network => match self.plane.quoted(error.channel, error.remote, error.quote) {
                 Ok((key, proof)) => (vec![key], proof),

@@ -107,7 +107,9 @@ impl Server {
             }
             return;
         }
-        let group = self.plane.add_group(path);
+        let Some(group) = self.plane.add_group(path, None) else {
+            return;
+        };
         self.plain.by_path.insert(path, group);
         let peer = PlainPeer {
             path,

@@ -100,7 +100,7 @@ impl Server {
         let soft = state
             .spis
             .last()
-            .and_then(|spi| self.plane.soft_expiry(*spi));
+            .and_then(|spi| self.plane.expires_at(*spi).0);
         let too_early = state.rekey.not_before.is_some_and(|at| now < at);
         let wanted = state.rekey.worn || soft.is_some_and(|at| now >= at);
         if state.rekey.pending.is_some() || too_early || !wanted {
@@ -112,19 +112,23 @@ impl Server {
     /// The newest SA of a group has carried so many bytes that it wants to be replaced.
     pub(super) fn rekey_by_volume(&mut self, now: Instant) {
         while let Some(key) = self.plane.poll_worn() {
-            let Some(state) = self.groups.get_mut(&key) else {
-                continue;
-            };
-            state.rekey.worn = true;
-            if state.rekey.pending.is_none() {
-                self.start_rekey(key, now);
-                self.schedule_group(key);
-            }
+            self.group_worn(key, now);
+        }
+    }
+
+    pub(super) fn group_worn(&mut self, key: GroupKey, now: Instant) {
+        let Some(state) = self.groups.get_mut(&key) else {
+            return;
+        };
+        state.rekey.worn = true;
+        if state.rekey.pending.is_none() {
+            self.start_rekey(key, now);
+            self.schedule_group(key);
         }
     }
 
     fn start_rekey(&mut self, key: GroupKey, now: Instant) {
-        let spi = self.free_spi();
+        let spi = self.free_spi(Some(key));
         let Some(state) = self.groups.get_mut(&key) else {
             return;
         };

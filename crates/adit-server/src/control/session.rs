@@ -97,7 +97,7 @@ impl Server {
             sequencing,
             framing: ppp.framing(),
             addresses: Addresses::default(),
-            rules: None,
+            claimed: Vec::new(),
             meters: None,
             ipv4_open: false,
             ipv6_open: false,
@@ -111,6 +111,9 @@ impl Server {
             tx_bytes: 0,
             heard: now,
         });
+        let Some(key) = key else {
+            return;
+        };
         let id = SessionId(self.next_session);
         self.next_session += 1;
         self.by_id.insert(id, key);
@@ -214,9 +217,7 @@ impl Server {
                 session.peer_mru = Some(peer_mru);
                 let framing = session.ppp.framing();
                 self.enforce_mtu(key);
-                if let Some(record) = self.plane.session_mut(key) {
-                    record.framing = framing;
-                }
+                self.plane.update(key, |record| record.framing = framing);
             }
             Ppp::Authenticate(attempt) => self.authenticate(key, attempt, now),
             Ppp::Authenticated { .. } => session.connected_at = Some(now),
@@ -230,18 +231,19 @@ impl Server {
                     ipv4 = %address,
                     "IPv4 up"
                 );
-                if let Some(record) = self.plane.session_mut(key) {
+                self.plane.update(key, |record| {
                     record.ipv4_open = true;
                     record.addresses.ipv4 = Some(address);
-                }
+                });
                 self.plane.add_route4(Ipv4Net::from(address), key);
             }
             Ppp::Ipv4Down => {
-                if let Some(record) = self.plane.session_mut(key) {
+                let gone = self.plane.update(key, |record| {
                     record.ipv4_open = false;
-                    if let Some(address) = record.addresses.ipv4.take() {
-                        self.plane.remove_route4(Ipv4Net::from(address));
-                    }
+                    record.addresses.ipv4.take()
+                });
+                if let Some(address) = gone.flatten() {
+                    self.plane.remove_route4(Ipv4Net::from(address));
                 }
             }
             Ppp::Ipv6Up {

@@ -29,7 +29,8 @@ impl Server {
             return Some(self.bounded_mtu(plain.link_mtu(self.path_mtu(group))));
         }
         let path_mtu = self.path_mtu(group);
-        let computed = self.plane.encapsulations(group).map(|(native, suite)| {
+        let outbound = self.plane.encapsulations(group).into_iter();
+        let computed = outbound.map(|(native, suite)| {
             Encapsulation {
                 outer,
                 udp: !native,
@@ -94,11 +95,11 @@ impl Server {
             return;
         };
         let (mtu, ipv6_mtu) = (session.mtu(), session.ipv6_mtu());
-        if let Some(record) = self.plane.session_mut(key) {
+        self.plane.update(key, |record| {
             record.mtu = mtu;
             record.ipv6_mtu = ipv6_mtu;
             record.mss_v4 = mtu::mss(Family::V4, mtu);
             record.mss_v6 = mtu::mss(Family::V6, mtu);
-        }
+        });
     }
 }

@@ -17,8 +17,8 @@ use adit_ike::Credentials;
 use adit_wire::{Mark, Path};
 use hashbrown::HashMap;
 
-use super::budget::Budget;
 use super::half_open::Network;
+use crate::budget::Budget;
 
 /// Offers that are known at once; a byte of the cookie says which.
 const OFFERS: usize = 1 << 8;

@@ -14,7 +14,8 @@ use adit_wire::udp::{self, UdpHeader};
 use adit_wire::{Channel, Path};
 
 use super::policy::Verdict;
-use super::{GroupKey, L2TP_PORT, Plane, SessionKey};
+use super::shard::Shard;
+use super::{GroupKey, L2TP_PORT, SessionKey};
 
 /// What an ESP packet held.
 #[derive(Debug)]
@@ -35,6 +36,15 @@ pub(crate) enum Inbound {
         remote_port: u16,
         message: Range<usize>,
     },
+    /// An L2TP message that the group or session is not ready for, unless what the control side has
+    /// yet to read makes it so. It has been changed in nothing.
+    Early {
+        group: GroupKey,
+        remote_port: u16,
+        message: Range<usize>,
+    },
+    /// This shard may have the SA; here is none. The packet has been changed in nothing.
+    Elsewhere(u16),
     /// Nothing; it has been counted.
     Dropped,
 }
@@ -50,38 +60,61 @@ pub(crate) struct Learnt {
     pub(crate) suite: Option<(GroupKey, EspSuite)>,
 }
 
-impl Plane {
+impl Learnt {
+    /// Whether there is anything.
+    pub(super) fn is_any(&self) -> bool {
+        self.moved.is_some() || self.first_on.is_some() || self.suite.is_some()
+    }
+}
+
+impl Shard {
     /// Takes one ESP packet (from its SPI on) and decrypts it in place.
-    pub(crate) fn inbound(
+    pub(super) fn inbound(
         &mut self,
         path: Path,
         packet: &mut Received<'_>,
         now: Instant,
     ) -> (Inbound, Learnt) {
         let mut learnt = Learnt::default();
-        let Some((group, payload)) = self.open(path, packet, &mut learnt) else {
-            return (Inbound::Dropped, learnt);
+        let inbound = match self.open(path, packet, &mut learnt) {
+            Ok((group, payload)) => self
+                .inner(group, packet.packet_mut(), payload, now)
+                .unwrap_or(Inbound::Dropped),
+            Err(inbound) => inbound,
         };
-        let inbound = self
-            .inner(group, packet.packet_mut(), payload, now)
-            .unwrap_or(Inbound::Dropped);
         (inbound, learnt)
     }
 
-    /// Takes one datagram without IPsec of a peer that is known.
-    pub(crate) fn inbound_plain(
+    /// The same of a packet whose SA is nowhere else.
+    pub(super) fn inbound_here(
+        &mut self,
+        path: Path,
+        packet: &mut Received<'_>,
+        now: Instant,
+    ) -> (Inbound, Learnt) {
+        let (mut inbound, learnt) = self.inbound(path, packet, now);
+        if matches!(inbound, Inbound::Elsewhere(_)) {
+            self.stats.esp_unknown_spi += 1;
+            inbound = Inbound::Dropped;
+        }
+        (inbound, learnt)
+    }
+
+    /// Takes one L2TP message of a group for good: what cannot be served now is dropped.
+    pub(super) fn message_again(
         &mut self,
         group: GroupKey,
         remote_port: u16,
-        datagram: &mut [u8],
+        packet: &mut [u8],
+        message: Range<usize>,
         now: Instant,
     ) -> Inbound {
-        self.message(group, remote_port, datagram, 0..datagram.len(), now)
+        self.message(group, remote_port, packet, message, now, false)
             .unwrap_or(Inbound::Dropped)
     }
 
     /// Notes the keys of an ESP packet's SA, for its MAC to be computed with those of others.
-    pub(crate) fn expect(&self, packet: &mut Received<'_>) {
+    pub(super) fn expect(&self, packet: &mut Received<'_>) {
         let spi = adit_esp::spi_of(packet.packet());
         if let Some(entry) = spi.and_then(|spi| self.inbound.get(&spi)) {
             packet.expect(&entry.sa);
@@ -94,14 +127,17 @@ impl Plane {
         path: Path,
         packet: &mut Received<'_>,
         learnt: &mut Learnt,
-    ) -> Option<(GroupKey, Range<usize>)> {
+    ) -> Result<(GroupKey, Range<usize>), Inbound> {
         let Some(spi) = adit_esp::spi_of(packet.packet()) else {
             self.stats.runts += 1;
-            return None;
+            return Err(Inbound::Dropped);
         };
         let Some(entry) = self.inbound.get_mut(&spi) else {
+            if let Some(shard) = self.elsewhere(spi) {
+                return Err(Inbound::Elsewhere(shard));
+            }
             self.stats.esp_unknown_spi += 1;
-            return None;
+            return Err(Inbound::Dropped);
         };
         let believed = entry.sa.suite();
         let opened = packet.open(&mut entry.sa);
@@ -120,7 +156,7 @@ impl Plane {
             Ok(opened) => opened,
             Err(error) => {
                 *self.stats.counter_of(&error) += 1;
-                return None;
+                return Err(Inbound::Dropped);
             }
         };
         if !entry.used {
@@ -129,7 +165,9 @@ impl Plane {
         }
         let outbound_spi = entry.outbound_spi;
         let own_kind = entry.native == (path.channel == Channel::Esp);
-        let state = self.groups.get_mut(group.0)?;
+        let Some(state) = self.groups.get_mut(group.0) else {
+            return Err(Inbound::Dropped);
+        };
         state.heard = true;
         if learnt.first_on.is_some() {
             state.confirm(outbound_spi);
@@ -142,9 +180,9 @@ impl Plane {
         }
         if opened.next_header != ip_protocol::UDP {
             self.stats.esp_foreign += 1;
-            return None;
+            return Err(Inbound::Dropped);
         }
-        Some((group, opened.payload))
+        Ok((group, opened.payload))
     }
 
     /// Inner UDP. The UDP checksum is not looked at: the ICV covers the datagram, and a
@@ -168,10 +206,12 @@ impl Plane {
             self.stats.esp_foreign += 1;
             return None;
         };
-        self.message(group, header.source, packet, message, now)
+        self.message(group, header.source, packet, message, now, true)
     }
 
-    /// L2TP. A session is found by its numbers, and only in the group that it belongs to.
+    /// L2TP and PPP: IP packets go on, everything else is the link's. A session is found by its
+    /// numbers, and only in the group that it belongs to. With `early`, a message that comes too
+    /// early is given back, and else it is dropped.
     fn message(
         &mut self,
         group: GroupKey,
@@ -179,65 +219,70 @@ impl Plane {
         packet: &mut [u8],
         message: Range<usize>,
         now: Instant,
+        early: bool,
     ) -> Option<Inbound> {
-        match adit_l2tp::decode(packet.get(message.clone())?) {
+        let again = Inbound::Early {
+            group,
+            remote_port,
+            message: message.clone(),
+        };
+        let data = match adit_l2tp::decode(packet.get(message.clone())?) {
             Err(_) => {
                 self.stats.l2tp_malformed += 1;
-                None
-            }
-            Ok(adit_l2tp::Packet::Control(_)) => Some(Inbound::L2tp {
-                group,
-                remote_port,
-                message,
-            }),
-            Ok(adit_l2tp::Packet::Data(data)) => {
-                let key = self.by_ids.get(&(data.tunnel, data.session)).copied();
-                let owned = key.and_then(|key| {
-                    let record = self.sessions.get_mut(key.0)?;
-                    (record.group == group).then_some((key, record))
-                });
-                let Some((key, record)) = owned else {
-                    self.stats.l2tp_unknown += 1;
-                    return None;
-                };
-                if record.sequencing.receive(data.ns) == Order::Late {
-                    self.stats.l2tp_late += 1;
-                    return None;
-                }
-                let frame = message.start + data.payload.start..message.start + data.payload.end;
-                self.frame(key, packet, frame, now)
-            }
-        }
-    }
-
-    /// PPP: IP packets go on, everything else is the link's.
-    fn frame(
-        &mut self,
-        key: SessionKey,
-        packet: &mut [u8],
-        frame: Range<usize>,
-        now: Instant,
-    ) -> Option<Inbound> {
-        let record = self.sessions.get_mut(key.0)?;
-        record.heard = now;
-        let (protocol, header_len) = match adit_ppp::split(packet.get(frame.clone())?) {
-            Ok(split) => split,
-            Err(_) => {
-                self.stats.ppp_malformed += 1;
                 return None;
             }
+            Ok(adit_l2tp::Packet::Control(_)) => {
+                return Some(Inbound::L2tp {
+                    group,
+                    remote_port,
+                    message,
+                });
+            }
+            Ok(adit_l2tp::Packet::Data(data)) => data,
         };
-        let open = match protocol {
-            adit_ppp::protocol::IPV4 => record.ipv4_open,
-            adit_ppp::protocol::IPV6 => record.ipv6_open,
-            _ => return Some(Inbound::Ppp(key, frame)),
+        let key = self.by_ids.get(&(data.tunnel, data.session)).copied();
+        let owned = key.and_then(|key| {
+            let record = self.sessions.get_mut(key.0)?;
+            (record.group == group).then_some((key, record))
+        });
+        let Some((key, record)) = owned else {
+            if early {
+                return Some(again);
+            }
+            self.stats.l2tp_unknown += 1;
+            return None;
         };
-        if !open {
-            self.stats.ip_not_open += 1;
+        let frame = message.start + data.payload.start..message.start + data.payload.end;
+        let ns = data.ns;
+        let split = adit_ppp::split(packet.get(frame.clone())?);
+        let open = match split {
+            Ok((adit_ppp::protocol::IPV4, _)) => record.ipv4_open,
+            Ok((adit_ppp::protocol::IPV6, _)) => record.ipv6_open,
+            _ => true,
+        };
+        if early && !open {
+            return Some(again);
+        }
+        if record.sequencing.receive(ns) == Order::Late {
+            self.stats.l2tp_late += 1;
             return None;
         }
-        let packet_range = frame.start + header_len..frame.end;
-        self.ip(key, packet, packet_range, protocol, now)
+        record.heard = now;
+        match split {
+            Err(_) => {
+                self.stats.ppp_malformed += 1;
+                None
+            }
+            Ok(_) if !open => {
+                self.stats.ip_not_open += 1;
+                None
+            }
+            Ok((protocol @ (adit_ppp::protocol::IPV4 | adit_ppp::protocol::IPV6), header_len)) => {
+                let packet_range = frame.start + header_len..frame.end;
+                self.ip(key, packet, packet_range, protocol, now)
+            }
+            Ok(_) => Some(Inbound::Ppp(key, frame)),
+        }
     }
 
     /// IP: source address, MSS, and whether the packet is for the link itself.
@@ -261,28 +306,25 @@ impl Plane {
                 return None;
             }
         };
-        if is_for_link(&header, bytes, self.own4) {
+        if is_for_link(&header, bytes, self.common.own4) {
             return Some(Inbound::Link(key, range.start..range.start + header.end));
         }
         let to = self.route(header.destination);
-        let record = self.sessions.get(key.0)?;
+        let record = self.sessions.get_mut(key.0)?;
         if !record.addresses.owns(header.source) {
-            let claims = self.claims.as_mut().zip(match header.source {
-                IpAddr::V6(source) => Some(source),
-                IpAddr::V4(_) => None,
-            });
-            let Some((claims, source)) =
-                claims.filter(|(claims, source)| claims.prefix().contains(source))
-            else {
-                self.stats.ip_spoofed += 1;
-                return None;
+            let source = match (header.source, self.common.shared) {
+                (IpAddr::V6(source), Some(shared)) if shared.contains(&source) => source,
+                _ => {
+                    self.stats.ip_spoofed += 1;
+                    return None;
+                }
             };
-            if !claims.uses(source, key, record.heard) {
+            if !record.uses(source) {
                 self.stats.ip_unclaimed += 1;
                 return Some(Inbound::Unclaimed(key, source));
             }
         }
-        if self.ipv6_blocked && expected == Family::V6 {
+        if self.common.ipv6_blocked && expected == Family::V6 {
             self.stats.ipv6_blocked += 1;
             return Some(Inbound::Refused(key, range.start..range.start + header.end));
         }
@@ -302,7 +344,7 @@ impl Plane {
         };
         if let Some(counter) = refused {
             *counter += 1;
-            if self.clients.is_broadcast(header.destination) {
+            if self.common.clients.is_broadcast(header.destination) {
                 return None;
             }
             return Some(Inbound::Refused(key, range.start..range.start + header.end));

@@ -1,467 +1,353 @@
 //! The packet path: what a packet needs on its way, and nothing else.
 //!
-//! The control side (peers, tunnels, PPP links) publishes SAs, groups and sessions here; packets
-//! only look them up. Inbound ESP is found by its SPI, never by an outer address. A packet that is
-//! not plain traffic of a session comes back as [`Inbound`] for the control side.
+//! It is in shards, one for each worker, and a group is in one of them with its SAs and sessions. The
+//! control side (peers, tunnels, PPP links) publishes here; packets only look things up. Inbound ESP
+//! is found by its SPI, never by an outer address, and the SPI says the shard: [`home_of`]. A packet
+//! that is not plain traffic of a session comes back as [`Inbound`] for the control side.
 //!
-//! No allocation and no copy per packet, and no log line.
+//! A shard is locked for one operation of the control side or for one batch of its worker. Nothing
+//! here holds two locks, and what control learns from a shard is a copy, so that no lock can outlive
+//! the call. No allocation and no copy per packet, and no log line.
 
 mod clients;
 mod inbound;
 mod outbound;
 mod policy;
 mod quoted;
+mod sas;
+mod shard;
+mod table;
+mod worker;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use adit_crypto::EspSuite;
-use adit_esp::{InboundSa, OutboundSa};
-use adit_l2tp::Sequencing;
-use adit_link::guard::Addresses;
-use adit_link::policy::{Direction, Rules};
-use adit_link::pool::Claims;
+use adit_esp::Received;
+use adit_link::policy::Rules;
 use adit_link::rate::Meters;
-use adit_ppp::Framing;
-use adit_wire::{Channel, Path};
+use adit_wire::ip::Family;
+use adit_wire::{PacketBuf, Path, Transmit};
 use hashbrown::HashMap;
 use ipnet::{Ipv4Net, Ipv6Net};
-use prefix_trie::PrefixMap;
-use slab::Slab;
+use parking_lot::Mutex;
 
 use crate::stats::Stats;
+use shard::Shard;
+use table::Key;
 
 pub(crate) use clients::Clients;
-pub(crate) use inbound::Inbound;
+pub(crate) use inbound::{Inbound, Learnt};
 pub use outbound::{HEADROOM, TAILROOM};
 pub(crate) use outbound::{Outbound, Seal};
 pub(crate) use quoted::{Misquoted, Proof};
+pub(crate) use shard::Record;
+pub(crate) use worker::Told;
+pub use worker::{Handover, Note, Turn, Worker};
 
 /// The UDP port of L2TP (RFC 2661 8.1), on our side always.
 pub(crate) const L2TP_PORT: u16 = 1701;
 
+/// Four zero bytes before an IKE message on the NAT-T port (RFC 3948 2.2).
+pub(crate) const NON_ESP_MARKER: [u8; 4] = [0; 4];
+
 /// An SA group: the SAs that carry the same selectors of one peer. Or a peer without IPsec, which is
 /// a group without SAs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct GroupKey(pub(crate) usize);
+pub(crate) struct GroupKey(Key);
 
 /// A session's record on the packet path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct SessionKey(pub(crate) usize);
+pub(crate) struct SessionKey(Key);
 
-/// An inbound SA with where its packets belong.
-struct Inbounds {
-    sa: InboundSa,
-    group: GroupKey,
-    /// The SA of the same Quick Mode in the other direction.
-    outbound_spi: u32,
-    /// It is to come as IP protocol 50.
-    native: bool,
-    /// Whether a packet has come through it.
-    used: bool,
-}
-
-/// An outbound SA that may or may not be usable yet.
-struct Outbounds {
-    sa: OutboundSa,
-    /// It goes as IP protocol 50. A property of the SA, not of the group: a peer may replace one
-    /// kind by the other, and takes each SA only in its own way.
-    native: bool,
-    /// The peer has shown that it holds the SA: by its last Quick Mode message or by a packet.
-    confirmed: bool,
-    /// It has been said that it wants to be replaced.
-    worn: bool,
-}
-
-/// The SAs of one group and where its packets go.
-pub(crate) struct Group {
-    /// The way of ESP in UDP; that of native ESP has the same addresses.
-    path: Path,
-    /// Whether any authentic packet has come.
-    heard: bool,
-    /// Oldest first.
-    outbound: Vec<Outbounds>,
-}
-
-/// What the packet path knows of a session.
-pub(crate) struct Record {
-    pub(crate) group: GroupKey,
-    /// The peer's L2TP port, inside the SA if there is one.
-    pub(crate) remote_port: u16,
-    pub(crate) local_tunnel: u16,
-    pub(crate) local_session: u16,
-    pub(crate) remote_tunnel: u16,
-    pub(crate) remote_session: u16,
-    /// Numbers of data messages, if the peer wants them.
-    pub(crate) sequencing: Sequencing,
-    pub(crate) framing: Framing,
-    pub(crate) addresses: Addresses,
-    /// What the policy says of its user, if it says anything.
-    pub(crate) rules: Option<Arc<Rules>>,
-    /// How much may pass of what all sessions of its user send and get, if that is limited.
-    pub(crate) meters: Option<Arc<Meters>>,
-    pub(crate) ipv4_open: bool,
-    pub(crate) ipv6_open: bool,
-    /// The largest packet that its path carries.
-    pub(crate) mtu: u16,
-    /// The largest IPv6 packet, which may be more: 1280 bytes must pass (RFC 8200 5).
-    pub(crate) ipv6_mtu: u16,
-    pub(crate) mss_v4: u16,
-    pub(crate) mss_v6: u16,
-    pub(crate) rx_packets: u64,
-    pub(crate) rx_bytes: u64,
-    pub(crate) tx_packets: u64,
-    pub(crate) tx_bytes: u64,
-    /// When the peer was last heard inside this session.
-    pub(crate) heard: Instant,
-}
-
-impl Record {
-    /// Whether a packet of so many bytes is within the rate of the session's user, and then is taken
-    /// into account.
-    fn allows(&self, direction: Direction, bytes: usize, now: Instant) -> bool {
-        let meters = self.meters.as_ref();
-        meters.is_none_or(|meters| meters.passes(direction, bytes, now))
-    }
-}
-
-/// The tables of the packet path.
-pub(crate) struct Plane {
-    inbound: HashMap<u32, Inbounds>,
-    groups: Slab<Group>,
-    sessions: Slab<Record>,
-    by_ids: HashMap<(u16, u16), SessionKey>,
-    routes4: PrefixMap<Ipv4Net, SessionKey>,
-    routes6: PrefixMap<Ipv6Net, SessionKey>,
-    /// Who holds which addresses of a prefix that all clients share, if they do.
-    pub(crate) claims: Option<Claims<SessionKey>>,
-    worn: Vec<GroupKey>,
+/// What holds for all sessions.
+#[derive(Clone, Debug)]
+pub(crate) struct Common {
     /// Source addresses of the ICMP errors that the server makes.
-    own4: Ipv4Addr,
-    own6: Ipv6Addr,
-    clients: Clients,
+    pub(crate) own4: Ipv4Addr,
+    /// The same.
+    pub(crate) own6: Ipv6Addr,
+    pub(crate) clients: Clients,
+    /// The prefix whose addresses sessions claim one by one, if they do.
+    pub(crate) shared: Option<Ipv6Net>,
     /// Whether IPv6 packets of clients are refused.
-    ipv6_blocked: bool,
+    pub(crate) ipv6_blocked: bool,
+}
+
+/// The shard that an SPI says, of so many. Sockets are chosen by the same rule.
+pub(crate) fn home_of(spi: u32, shards: u16) -> u16 {
+    // cast: below `shards`
+    spi.checked_rem(shards.into()).unwrap_or_default() as u16
+}
+
+/// All shards, as the control side sees them.
+pub(crate) struct Plane {
+    shards: Vec<Arc<Mutex<Shard>>>,
+    /// Inbound SPIs whose SAs are in another shard than they say, with which.
+    moved: HashMap<u32, u16>,
+    worn: Vec<GroupKey>,
+    /// How many groups there are in each shard, and which got the last one.
+    groups: Vec<usize>,
+    last: usize,
+    /// What the control side counts.
     pub(crate) stats: Stats,
 }
 
 impl Plane {
-    pub(crate) fn new(
-        own4: Ipv4Addr,
-        own6: Ipv6Addr,
-        clients: Clients,
-        ipv6_blocked: bool,
-    ) -> Self {
+    /// A plane of so many shards, at least one.
+    pub(crate) fn new(common: &Common, shards: u16, now: Instant) -> Self {
+        let count = shards.max(1);
+        let shards = (0..count).map(|index| Shard::new(index, count, common.clone(), now));
         Self {
-            inbound: HashMap::new(),
-            groups: Slab::new(),
-            sessions: Slab::new(),
-            by_ids: HashMap::new(),
-            routes4: PrefixMap::new(),
-            routes6: PrefixMap::new(),
-            claims: None,
+            shards: shards.map(|shard| Arc::new(Mutex::new(shard))).collect(),
+            moved: HashMap::new(),
             worn: Vec::new(),
-            own4,
-            own6,
-            clients,
-            ipv6_blocked,
+            groups: vec![0; count.into()],
+            last: 0,
             stats: Stats::default(),
         }
     }
 
-    pub(crate) fn add_group(&mut self, path: Path) -> GroupKey {
-        GroupKey(self.groups.insert(Group {
-            path,
-            heard: false,
-            outbound: Vec::new(),
-        }))
+    /// Reads from one shard.
+    fn read<T>(&self, shard: u16, act: impl FnOnce(&Shard) -> T) -> Option<T> {
+        let shard = self.shards.get(usize::from(shard))?;
+        Some(act(&shard.lock()))
     }
 
-    /// Forgets a group whose SAs have been removed.
-    pub(crate) fn remove_group(&mut self, key: GroupKey) {
-        self.groups.try_remove(key.0);
+    /// Does something in one shard.
+    fn with<T>(&mut self, shard: u16, act: impl FnOnce(&mut Shard) -> T) -> Option<T> {
+        let mut shard = self.shards.get(usize::from(shard))?.lock();
+        let done = act(&mut shard);
+        self.worn.append(&mut shard.worn);
+        Some(done)
     }
 
-    /// The SAs of one group go on as those of another, the newest behind its own.
-    pub(crate) fn merge_group(&mut self, from: GroupKey, into: GroupKey) {
-        let Some(gone) = self.groups.try_remove(from.0) else {
-            return;
+    fn home_of(&self, spi: u32) -> u16 {
+        // cast: made from a u16
+        home_of(spi, self.shards.len() as u16)
+    }
+
+    /// The shard that has the SA of an SPI, if any has.
+    fn shard_of(&self, spi: u32) -> u16 {
+        let moved = self.moved.get(&spi).copied();
+        moved.unwrap_or_else(|| self.home_of(spi))
+    }
+
+    /// Notes which shard has the SA of an SPI, where that is not what the SPI says.
+    fn place(&mut self, spi: u32, shard: u16) {
+        let home = self.home_of(spi);
+        let moved = (shard != home).then_some(shard);
+        let before = match moved {
+            Some(shard) => self.moved.insert(spi, shard),
+            None => self.moved.remove(&spi),
         };
-        for inbound in self.inbound.values_mut() {
-            if inbound.group == from {
-                inbound.group = into;
-            }
-        }
-        if let Some(group) = self.groups.get_mut(into.0) {
-            group.outbound.extend(gone.outbound);
+        if before != moved {
+            self.with(home, |home| home.set_moved(spi, moved));
         }
     }
 
-    pub(crate) fn path(&self, key: GroupKey) -> Option<Path> {
-        let group = self.groups.get(key.0)?;
-        let native = group.outbound.last().is_some_and(|newest| newest.native);
-        Some(group.path_of(native))
+    /// The shard for a new group: the one with the fewest, and of several the next one in turn, since
+    /// those that are being made do not count yet.
+    fn next_shard(&mut self) -> u16 {
+        let count = self.groups.len();
+        let from = self.last + 1;
+        let in_turn = (from..from + count).map(|index| index % count.max(1));
+        let next = in_turn.min_by_key(|index| self.groups.get(*index));
+        self.last = next.unwrap_or_default();
+        // cast: made from a u16
+        self.last as u16
     }
 
-    /// Whether a group is a peer without IPsec, which has no SAs and never gets any.
-    pub(crate) fn is_plain(&self, key: GroupKey) -> bool {
-        let group = self.groups.get(key.0);
-        group.is_some_and(|group| group.path.channel == Channel::L2tp)
+    /// Adds a session in the shard of its group.
+    pub(crate) fn add_session(&mut self, record: Record) -> Option<SessionKey> {
+        self.with(record.group.0.shard, |shard| shard.add_session(record))
     }
 
-    /// ESP in UDP needs the NAT-T port, which the peer comes to with the IKE SA that asks for it.
-    pub(crate) fn ensure_nat_t(&mut self, key: GroupKey, path: Path) {
-        if let Some(group) = self.groups.get_mut(key.0)
-            && group.path.channel != Channel::NatT
-        {
-            group.path = path;
-        }
+    /// What is known of a session now.
+    pub(crate) fn session(&self, key: SessionKey) -> Option<Record> {
+        self.read(key.0.shard, |shard| shard.sessions.get(key.0).cloned())?
     }
 
-    pub(crate) fn spi_is_free(&self, spi: u32) -> bool {
-        !self.inbound.contains_key(&spi)
+    /// How much may pass of what all sessions of its user send and get, if that is limited.
+    pub(crate) fn meters(&self, key: SessionKey) -> Option<Arc<Meters>> {
+        let meters = |shard: &Shard| shard.sessions.get(key.0)?.meters.clone();
+        self.read(key.0.shard, meters)?
     }
 
-    pub(crate) fn add_child(
+    /// Changes a session's record; `None` if there is none.
+    pub(crate) fn update<T>(
         &mut self,
-        group: GroupKey,
-        inbound: InboundSa,
-        outbound: OutboundSa,
-        native: bool,
-        confirmed: bool,
-    ) {
-        let Some(state) = self.groups.get_mut(group.0) else {
-            return;
-        };
-        let outbound_spi = outbound.spi();
-        // A peer that cuts its ICVs does so on all of its SAs, and is to be sent what it takes from
-        // the first packet on. Its own first packet has the last word.
-        let mut outbound = outbound;
-        if let Some(older) = state.outbound.last() {
-            outbound.follow(older.sa.suite());
-        }
-        // One is the rule, two while it is replaced; as a rule a vector has room for four.
-        state.outbound.reserve_exact(1);
-        state.outbound.push(Outbounds {
-            sa: outbound,
-            native,
-            confirmed,
-            worn: false,
-        });
-        self.inbound.insert(
-            inbound.spi(),
-            Inbounds {
-                sa: inbound,
-                group,
-                outbound_spi,
-                native,
-                used: false,
-            },
-        );
-    }
-
-    /// The peer holds the SA of this inbound SPI: the other direction may be used.
-    pub(crate) fn confirm(&mut self, inbound_spi: u32) {
-        if let Some(inbound) = self.inbound.get(&inbound_spi)
-            && let Some(group) = self.groups.get_mut(inbound.group.0)
-        {
-            group.confirm(inbound.outbound_spi);
-        }
-    }
-
-    /// The group of a native SA pair, if nothing has come through the group yet.
-    pub(crate) fn silent_native(&self, inbound_spi: u32) -> Option<GroupKey> {
-        let inbound = self.inbound.get(&inbound_spi)?;
-        (inbound.native && !self.was_heard(inbound.group)).then_some(inbound.group)
-    }
-
-    /// Whether any authentic packet of the group has come.
-    pub(crate) fn was_heard(&self, key: GroupKey) -> bool {
-        self.groups.get(key.0).is_some_and(|group| group.heard)
-    }
-
-    /// Forgets the SA pair of `inbound_spi`.
-    pub(crate) fn remove_child(&mut self, inbound_spi: u32) {
-        if let Some(inbound) = self.inbound.remove(&inbound_spi)
-            && let Some(group) = self.groups.get_mut(inbound.group.0)
-        {
-            group
-                .outbound
-                .retain(|outbound| outbound.sa.spi() != inbound.outbound_spi);
-        }
-    }
-
-    /// The outbound SPI of the pair that has this inbound SPI.
-    pub(crate) fn outbound_spi(&self, inbound_spi: u32) -> Option<u32> {
-        self.inbound
-            .get(&inbound_spi)
-            .map(|inbound| inbound.outbound_spi)
-    }
-
-    /// When the SA pair of `inbound_spi` must not be used any more.
-    pub(crate) fn hard_expiry(&self, inbound_spi: u32) -> Option<Instant> {
-        self.inbound.get(&inbound_spi)?.sa.expires_at().1
-    }
-
-    /// When the SA pair of `inbound_spi` is to be replaced.
-    pub(crate) fn soft_expiry(&self, inbound_spi: u32) -> Option<Instant> {
-        self.inbound.get(&inbound_spi)?.sa.expires_at().0
-    }
-
-    /// The next group whose newest SA has carried enough bytes to be replaced; each SA is told
-    /// once.
-    pub(crate) fn poll_worn(&mut self) -> Option<GroupKey> {
-        self.worn.pop()
-    }
-
-    /// The newest suite a group sends with, for display.
-    pub(crate) fn suite(&self, key: GroupKey) -> Option<EspSuite> {
-        let group = self.groups.get(key.0)?;
-        group.outbound.last().map(|outbound| outbound.sa.suite())
-    }
-
-    /// What stands around the packets of each outbound SA of a group: whether it is native ESP, and
-    /// the suite.
-    pub(crate) fn encapsulations(
-        &self,
-        key: GroupKey,
-    ) -> impl Iterator<Item = (bool, EspSuite)> + '_ {
-        let outbounds = self.groups.get(key.0).into_iter();
-        outbounds
-            .flat_map(|group| &group.outbound)
-            .map(|outbound| (outbound.native, outbound.sa.suite()))
-    }
-
-    pub(crate) fn sa_count(&self) -> usize {
-        self.inbound.len()
-            + self
-                .groups
-                .iter()
-                .map(|(_, group)| group.outbound.len())
-                .sum::<usize>()
-    }
-
-    pub(crate) fn add_session(&mut self, record: Record) -> SessionKey {
-        let ids = (record.local_tunnel, record.local_session);
-        let key = SessionKey(self.sessions.insert(record));
-        self.by_ids.insert(ids, key);
-        key
-    }
-
-    pub(crate) fn session(&self, key: SessionKey) -> Option<&Record> {
-        self.sessions.get(key.0)
-    }
-
-    pub(crate) fn session_mut(&mut self, key: SessionKey) -> Option<&mut Record> {
-        self.sessions.get_mut(key.0)
+        key: SessionKey,
+        change: impl FnOnce(&mut Record) -> T,
+    ) -> Option<T> {
+        self.with(key.0.shard, |shard| {
+            shard.sessions.get_mut(key.0).map(change)
+        })?
     }
 
     pub(crate) fn remove_session(&mut self, key: SessionKey) {
-        if let Some(record) = self.sessions.try_remove(key.0) {
-            self.by_ids
-                .remove(&(record.local_tunnel, record.local_session));
-            if let Some(address) = record.addresses.ipv4 {
-                self.routes4.remove(&Ipv4Net::from(address));
-            }
-            let Addresses {
-                ipv6, delegated, ..
-            } = record.addresses;
-            for prefix in [ipv6, delegated].into_iter().flatten() {
-                self.routes6.remove(&prefix);
-            }
+        let Some(record) = self
+            .with(key.0.shard, |shard| shard.remove_session(key))
+            .flatten()
+        else {
+            return;
+        };
+        self.set_rules(key, None);
+        if let Some(address) = record.addresses.ipv4 {
+            self.remove_route4(Ipv4Net::from(address));
+        }
+        let gone = [record.addresses.ipv6, record.addresses.delegated];
+        for prefix in gone.into_iter().flatten() {
+            self.remove_route6(prefix);
         }
     }
 
     pub(crate) fn add_route4(&mut self, to: Ipv4Net, key: SessionKey) {
-        self.routes4.insert(to, key);
+        self.set_route4(to, Some(key));
     }
 
     pub(crate) fn remove_route4(&mut self, to: Ipv4Net) {
-        self.routes4.remove(&to);
+        self.set_route4(to, None);
     }
 
     pub(crate) fn add_route6(&mut self, to: Ipv6Net, key: SessionKey) {
-        self.routes6.insert(to, key);
+        self.set_route6(to, Some(key));
     }
 
     pub(crate) fn remove_route6(&mut self, to: Ipv6Net) {
-        self.routes6.remove(&to);
+        self.set_route6(to, None);
+    }
+
+    /// What the policy says of a session's user, if it says anything.
+    pub(crate) fn set_rules(&mut self, key: SessionKey, rules: Option<Arc<Rules>>) {
+        for shard in &self.shards {
+            shard.lock().set_rules(key, rules.clone());
+        }
+    }
+
+    fn set_route4(&mut self, to: Ipv4Net, key: Option<SessionKey>) {
+        for shard in &self.shards {
+            shard.lock().set_route4(to, key);
+        }
+    }
+
+    fn set_route6(&mut self, to: Ipv6Net, key: Option<SessionKey>) {
+        for shard in &self.shards {
+            shard.lock().set_route6(to, key);
+        }
     }
 
     pub(crate) fn route_count(&self) -> usize {
-        self.routes4.len() + self.routes6.len()
+        self.read(0, Shard::route_count).unwrap_or_default()
     }
 
-    fn route(&self, destination: IpAddr) -> Option<SessionKey> {
-        match destination {
-            IpAddr::V4(address) => self
-                .routes4
-                .get_lpm(&Ipv4Net::from(address))
-                .map(|(_, key)| *key),
-            IpAddr::V6(address) => self
-                .routes6
-                .get_lpm(&Ipv6Net::from(address))
-                .map(|(_, key)| *key),
+    /// Everything counted, by the control side and in all shards.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut sum = self.stats;
+        for shard in &self.shards {
+            sum.add(&shard.lock().stats);
         }
+        sum
     }
-}
 
-impl Group {
-    /// Where the packets of an SA of this kind go.
-    fn path_of(&self, native: bool) -> Path {
-        if native {
-            self.path.native_esp()
-        } else {
-            self.path
+    /// Notes the keys of an ESP packet's SA, for its MAC to be computed with those of others.
+    pub(crate) fn expect(&self, packet: &mut Received<'_>) {
+        if let Some(spi) = adit_esp::spi_of(packet.packet()) {
+            self.read(self.shard_of(spi), |shard| shard.expect(packet));
         }
     }
 
-    /// Follows the peer to where an authentic packet came from. Native ESP knows no ports, so
-    /// those of UDP stay. True if that is elsewhere than before.
-    fn follow(&mut self, from: Path) -> bool {
-        let mut to = from;
-        if from.channel == Channel::Esp {
-            to = self.path;
-            to.local.set_ip(from.local.ip());
-            to.remote.set_ip(from.remote.ip());
-        }
-        let moved = self.path != to;
-        self.path = to;
-        moved
+    /// Takes one ESP packet (from its SPI on) and decrypts it in place.
+    pub(crate) fn inbound(
+        &mut self,
+        path: Path,
+        packet: &mut Received<'_>,
+        now: Instant,
+    ) -> (Inbound, Learnt) {
+        let spi = adit_esp::spi_of(packet.packet());
+        let shard = spi.map_or(0, |spi| self.shard_of(spi));
+        let taken = self.with(shard, |shard| shard.inbound_here(path, packet, now));
+        taken.unwrap_or((Inbound::Dropped, Learnt::default()))
     }
 
-    /// Sends on this SA with the suite that the peer uses. True if that is another than before.
-    fn follow_suite(&mut self, outbound_spi: u32, suite: EspSuite) -> bool {
-        let outbounds = self.outbound.iter_mut();
-        let Some(twin) = outbounds
-            .map(|outbound| &mut outbound.sa)
-            .find(|sa| sa.spi() == outbound_spi)
-        else {
-            return false;
+    /// Takes one L2TP message of a group, for good: what cannot be served now is dropped.
+    pub(crate) fn message(
+        &mut self,
+        group: GroupKey,
+        remote_port: u16,
+        packet: &mut [u8],
+        message: Range<usize>,
+        now: Instant,
+    ) -> Inbound {
+        let taken = self.with(group.0.shard, |shard| {
+            shard.message_again(group, remote_port, packet, message, now)
+        });
+        taken.unwrap_or(Inbound::Dropped)
+    }
+
+    /// Takes one datagram without IPsec of a peer that is known.
+    pub(crate) fn inbound_plain(
+        &mut self,
+        group: GroupKey,
+        remote_port: u16,
+        datagram: &mut [u8],
+        now: Instant,
+    ) -> Inbound {
+        self.message(group, remote_port, datagram, 0..datagram.len(), now)
+    }
+
+    /// Takes an IP packet from TUN and makes the datagram of it.
+    pub(crate) fn outbound(
+        &mut self,
+        packet: &mut PacketBuf,
+        mut seal: Seal<'_>,
+        now: Instant,
+    ) -> Outbound {
+        let first = self.with(0, |shard| shard.outbound(packet, seal.again(), now));
+        let taken = match first {
+            Some(Outbound::Elsewhere(shard)) => {
+                self.with(shard, |shard| shard.outbound_here(packet, seal, now))
+            }
+            first => first,
         };
-        let before = twin.suite();
-        twin.follow(suite);
-        twin.suite() != before
+        taken.unwrap_or(Outbound::Dropped)
     }
 
-    fn confirm(&mut self, outbound_spi: u32) {
-        for outbound in &mut self.outbound {
-            if outbound.sa.spi() == outbound_spi {
-                outbound.confirmed = true;
-            }
-        }
+    /// Frames and seals an IP packet of a session, in place.
+    pub(crate) fn send_ip(
+        &mut self,
+        key: SessionKey,
+        packet: &mut PacketBuf,
+        family: Family,
+        now: Instant,
+    ) -> Option<Path> {
+        self.with(key.0.shard, |shard| {
+            shard.send_ip(key, packet, family, Seal::Now, now)
+        })?
     }
 
-    /// Addresses for the checksum of an inner UDP header: needed over IPv6 (RFC 8200 8.1), left
-    /// out over IPv4, where RFC 3948 3.1.2 makes a checksum across a NAT worthless anyway.
-    fn checksum_addresses(&self) -> Option<(IpAddr, IpAddr)> {
-        match (self.path.local, self.path.remote) {
-            (SocketAddr::V6(local), SocketAddr::V6(remote)) => {
-                Some(((*local.ip()).into(), (*remote.ip()).into()))
-            }
-            _ => None,
-        }
+    /// A PPP control frame of a session as a datagram.
+    pub(crate) fn send_control(
+        &mut self,
+        key: SessionKey,
+        frame: &[u8],
+        now: Instant,
+    ) -> Option<Transmit> {
+        self.with(key.0.shard, |shard| shard.send_control(key, frame, now))?
+    }
+
+    /// An L2TP control message to `port` inside the SAs of a group, as a datagram.
+    pub(crate) fn send_l2tp(
+        &mut self,
+        group: GroupKey,
+        port: u16,
+        message: &[u8],
+        now: Instant,
+    ) -> Option<Transmit> {
+        self.with(group.0.shard, |shard| {
+            shard.send_l2tp(group, port, message, now)
+        })?
     }
 }
 

@@ -8,10 +8,11 @@ use adit_link::icmp::{self, Unreachable};
 use adit_link::policy::Direction;
 use adit_link::{fragment, guard};
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
-use adit_wire::{Channel, PacketBuf, Path, Transmit, udp};
+use adit_wire::{PacketBuf, Path, Transmit, udp};
 
 use super::policy::Verdict;
-use super::{GroupKey, L2TP_PORT, Outbounds, Plane, SessionKey};
+use super::shard::{Outbounds, Shard};
+use super::{GroupKey, L2TP_PORT, SessionKey};
 
 /// Bytes that must be free before an IP packet that is handed to the server.
 pub const HEADROOM: usize = adit_esp::HEADROOM
@@ -33,6 +34,8 @@ pub(crate) enum Outbound {
     Oversize(Transmit),
     /// Its sender gets this ICMP error, if it may get one.
     Refused(Option<Vec<u8>>),
+    /// Its session is in this shard. It has been changed in nothing.
+    Elsewhere(u16),
     /// Nothing; it has been counted.
     Dropped,
 }
@@ -45,9 +48,19 @@ pub(crate) enum Seal<'a> {
     Later(&'a mut SealBatch<Path>),
 }
 
-impl Plane {
+impl Seal<'_> {
+    /// The same once more.
+    pub(super) fn again(&mut self) -> Seal<'_> {
+        match self {
+            Self::Now => Seal::Now,
+            Self::Later(batch) => Seal::Later(batch),
+        }
+    }
+}
+
+impl Shard {
     /// Takes an IP packet from TUN and makes the datagram of it.
-    pub(crate) fn outbound(
+    pub(super) fn outbound(
         &mut self,
         packet: &mut PacketBuf,
         seal: Seal<'_>,
@@ -65,6 +78,11 @@ impl Plane {
             return Outbound::Dropped;
         }
         let to = self.route(header.destination);
+        if let Some(SessionKey(key)) = to
+            && key.shard != self.index
+        {
+            return Outbound::Elsewhere(key.shard);
+        }
         let from = self.route(header.source);
         let counts = from.is_none().then_some(now);
         match self.judge(packet.as_slice(), &header, (from, to), counts) {
@@ -79,12 +97,10 @@ impl Plane {
             }
             Verdict::Reject if from.is_none() => {
                 self.stats.policy_rejected += 1;
-                return Outbound::Refused(icmp::unreachable_because(
-                    packet.as_slice(),
-                    Unreachable::Prohibited,
-                    self.own4,
-                    self.own6,
-                ));
+                let (own4, own6) = self.own();
+                let why = Unreachable::Prohibited;
+                let error = icmp::unreachable_because(packet.as_slice(), why, own4, own6);
+                return self.refused(error, now);
             }
             Verdict::Reject | Verdict::Drop => {
                 self.stats.policy_dropped += 1;
@@ -93,7 +109,9 @@ impl Plane {
         }
         let Some(key) = to else {
             self.stats.no_route += 1;
-            return Outbound::Refused(icmp::unreachable(packet.as_slice(), self.own4, self.own6));
+            let (own4, own6) = self.own();
+            let error = icmp::unreachable(packet.as_slice(), own4, own6);
+            return self.refused(error, now);
         };
         let Some(record) = self.sessions.get_mut(key.0) else {
             self.stats.no_route += 1;
@@ -114,7 +132,9 @@ impl Plane {
                 return Outbound::Cut(self.send_parts(key, &parts, now));
             }
             self.stats.too_big += 1;
-            return Outbound::Refused(icmp::too_big(packet.as_slice(), mtu, self.own4, self.own6));
+            let (own4, own6) = self.own();
+            let error = icmp::too_big(packet.as_slice(), mtu, own4, own6);
+            return self.refused(error, now);
         }
         match guard::clamp(packet.as_mut_slice(), &header, record.mss_v4, record.mss_v6) {
             Ok(clamped) => self.stats.mss_clamped += u64::from(clamped),
@@ -137,6 +157,27 @@ impl Plane {
         Outbound::Sealed(path)
     }
 
+    /// The same for a packet whose session is nowhere else.
+    pub(super) fn outbound_here(
+        &mut self,
+        packet: &mut PacketBuf,
+        seal: Seal<'_>,
+        now: Instant,
+    ) -> Outbound {
+        match self.outbound(packet, seal, now) {
+            Outbound::Elsewhere(_) => {
+                self.stats.no_route += 1;
+                Outbound::Dropped
+            }
+            outbound => outbound,
+        }
+    }
+
+    /// Lets an error go out while there are few of them.
+    fn refused(&mut self, error: Option<Vec<u8>>, now: Instant) -> Outbound {
+        Outbound::Refused(error.filter(|_| self.icmp_budget.spend(now)))
+    }
+
     /// Fragments are rare and small in number, so each gets a buffer of its own.
     fn send_parts(&mut self, key: SessionKey, parts: &[Vec<u8>], now: Instant) -> Vec<Transmit> {
         let mut transmits = Vec::with_capacity(parts.len());
@@ -154,7 +195,7 @@ impl Plane {
     }
 
     /// Frames and seals an IP packet of a session, in place.
-    pub(crate) fn send_ip(
+    pub(super) fn send_ip(
         &mut self,
         key: SessionKey,
         packet: &mut PacketBuf,
@@ -177,7 +218,7 @@ impl Plane {
     }
 
     /// A PPP control frame of a session as a datagram.
-    pub(crate) fn send_control(
+    pub(super) fn send_control(
         &mut self,
         key: SessionKey,
         frame: &[u8],
@@ -192,7 +233,7 @@ impl Plane {
     }
 
     /// An L2TP control message to `port` inside the SAs of a group, as a datagram.
-    pub(crate) fn send_l2tp(
+    pub(super) fn send_l2tp(
         &mut self,
         group: GroupKey,
         port: u16,
@@ -237,7 +278,7 @@ impl Plane {
         now: Instant,
     ) -> Option<Path> {
         let group = self.groups.get_mut(key.0)?;
-        if group.path.channel == Channel::L2tp {
+        if group.is_plain() {
             if let Seal::Later(batch) = seal {
                 batch.pass(take(packet), group.path);
             }

@@ -1,13 +1,15 @@
 //! The policy on the packet path: rules of the sessions at both ends of a packet, and apart from
 //! them no way from one client to another.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use adit_link::policy::{Action, Class, Direction, Flow, Hidden, Rule, Rules};
 use adit_wire::ip::IpHeader;
 use ipnet::IpNet;
 
-use super::{Plane, SessionKey};
+use super::SessionKey;
+use super::shard::Shard;
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub(super) enum Verdict {
     Over,
 }
 
-impl Plane {
+impl Shard {
     /// Judges a packet from one session, or from behind the host, to another or there. Rules of both
     /// ends are asked, and the first of all decides. A packet between clients comes by twice, and
     /// counts for a rule (`counts`: at this time) only when it leaves its client.
@@ -35,8 +37,8 @@ impl Plane {
         (from, to): (Option<SessionKey>, Option<SessionKey>),
         counts: Option<Instant>,
     ) -> Verdict {
-        let from_client = from.is_some() || self.clients.contains(header.source);
-        let to_client = to.is_some() || self.clients.contains(header.destination);
+        let from_client = from.is_some() || self.common.clients.contains(header.source);
+        let to_client = to.is_some() || self.common.clients.contains(header.destination);
         let between = from_client && to_client && from != to;
         // Somebody made it up, or the session has ended.
         if between && from.is_none() {
@@ -53,7 +55,7 @@ impl Plane {
         if from_client && from == to {
             return Verdict::Pass;
         }
-        let within = |net: &IpNet| self.clients.holds(net);
+        let within = |net: &IpNet| self.common.clients.holds(net);
         let mut first: Option<(usize, &Rule, Direction)> = None;
         for (key, rules, direction) in [
             (from, rules_from, Direction::FromClient),
@@ -92,7 +94,7 @@ impl Plane {
     }
 
     fn rules(&self, key: Option<SessionKey>) -> Option<&Rules> {
-        self.sessions.get(key?.0)?.rules.as_deref()
+        self.rules.get(&key?).map(Arc::as_ref)
     }
 
     /// The packet as the rules of one end see it. Whose an address is tell the routes, which know
@@ -117,9 +119,9 @@ impl Plane {
 
     fn class(&self, flow: &Flow) -> Class {
         let remote = flow.remote;
-        if remote == self.own4 || remote == self.own6 {
+        if remote == self.common.own4 || remote == self.common.own6 {
             Class::Server
-        } else if self.clients.contains(remote) || self.route(remote).is_some() {
+        } else if self.common.clients.contains(remote) || self.route(remote).is_some() {
             Class::Client
         } else {
             Class::Outside

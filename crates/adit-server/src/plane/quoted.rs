@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use adit_wire::Channel;
 
-use super::{Group, GroupKey, Plane};
+use super::shard::{Group, Shard};
+use super::{GroupKey, Plane};
 
 /// Behind the header of the outer packet: an SPI with a sequence number, or what L2TP begins with.
 const ESP_HEADER_LEN: usize = 8;
@@ -40,32 +41,42 @@ impl Plane {
         remote: SocketAddr,
         quote: &[u8],
     ) -> Result<(GroupKey, Proof), Misquoted> {
-        let mut there = self.groups_to(channel, remote);
-        if !shows_numbers(channel, quote) {
-            // Of several, nothing says which one is meant.
-            return match (there.next(), there.next()) {
-                (Some((key, _)), None) => Ok((key, Proof::Addresses)),
-                _ => Err(Misquoted::Nobody),
-            };
-        }
-        let mut any = false;
-        let found = there.find(|(key, group)| {
-            any = true;
-            match channel {
-                Channel::L2tp => self.has_sent_l2tp(*key, quote),
-                _ => group.has_sent_esp(channel == Channel::Esp, quote),
+        let shows_numbers = shows_numbers(channel, quote);
+        let mut there = 0_usize;
+        let mut last = None;
+        for shard in &self.shards {
+            let shard = shard.lock();
+            for (key, group) in shard.groups_to(channel, remote) {
+                if shows_numbers && shard.has_sent(key, group, channel, quote) {
+                    return Ok((key, Proof::Numbers));
+                }
+                there += 1;
+                last = Some(key);
             }
-        });
-        match found {
-            Some((key, _)) => Ok((key, Proof::Numbers)),
-            None if any => Err(Misquoted::Foreign),
-            None => Err(Misquoted::Nobody),
+        }
+        match last {
+            Some(_) if shows_numbers => Err(Misquoted::Foreign),
+            // Of several, nothing says which one is meant.
+            Some(key) if there == 1 => Ok((key, Proof::Addresses)),
+            _ => Err(Misquoted::Nobody),
         }
     }
 
-    /// The groups whose packets go to `remote` in that way. Native ESP knows no ports, nor does an
+    /// The groups whose packets go to `remote` in that way.
+    pub(crate) fn groups_to(&self, channel: Channel, remote: SocketAddr) -> Vec<GroupKey> {
+        let mut keys = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            keys.extend(shard.groups_to(channel, remote).map(|(key, _)| key));
+        }
+        keys
+    }
+}
+
+impl Shard {
+    /// The groups here whose packets go to `remote` in that way. Native ESP knows no ports, nor does an
     /// error of our own system, whose port is 0.
-    pub(crate) fn groups_to(
+    fn groups_to(
         &self,
         channel: Channel,
         remote: SocketAddr,
@@ -82,14 +93,21 @@ impl Plane {
         self.groups
             .iter()
             .filter(move |(_, group)| to(group))
-            .map(|(index, group)| (GroupKey(index), group))
+            .map(|(key, group)| (GroupKey(key), group))
+    }
+
+    fn has_sent(&self, key: GroupKey, group: &Group, channel: Channel, quote: &[u8]) -> bool {
+        match channel {
+            Channel::L2tp => self.has_sent_l2tp(key, quote),
+            _ => group.has_sent_esp(channel == Channel::Esp, quote),
+        }
     }
 
     fn has_sent_l2tp(&self, key: GroupKey, quote: &[u8]) -> bool {
         let Some(ids) = quote.get(L2TP_IDS) else {
             return false;
         };
-        self.sessions.iter().any(|(_, record)| {
+        self.sessions.values().any(|record| {
             let own = [record.remote_tunnel, record.remote_session].map(u16::to_be_bytes);
             record.group == key && ids == own.concat()
         })

@@ -1,8 +1,9 @@
 //! What a hostile peer puts into ESP, and what strangers send in its name: each is counted for what
 //! it is, answered by nothing, and costs the SA nothing.
 
-use adit_crypto::{EspCipher, EspKeys, EspMac, Rng};
-use adit_esp::{Lifetime, Received};
+use adit_crypto::{EspCipher, EspKeys, EspMac, EspSuite, Rng};
+use adit_esp::{InboundSa, Lifetime, OutboundSa};
+use adit_wire::Channel;
 
 use super::*;
 
@@ -26,6 +27,7 @@ fn path() -> Path {
 
 struct Peer {
     plane: Plane,
+    group: GroupKey,
     now: Instant,
     next: u32,
 }
@@ -35,19 +37,22 @@ impl Peer {
         #[expect(clippy::disallowed_methods, reason = "a test starts its own clock")]
         let now = Instant::now();
         let mut rng = Rng::from_seed([1; 32]);
-        let mut plane = Plane::new(
-            [10, 0, 0, 1].into(),
-            [0; 16].into(),
-            Clients::default(),
-            false,
-        );
-        let group = plane.add_group(path());
+        let common = Common {
+            own4: [10, 0, 0, 1].into(),
+            own6: [0; 16].into(),
+            clients: Clients::default(),
+            shared: None,
+            ipv6_blocked: false,
+        };
+        let mut plane = Plane::new(&common, 1, now);
+        let group = plane.add_group(path(), Some(SPI)).unwrap();
         let lifetime = Lifetime::default();
         let inbound = InboundSa::new(SPI, suite(), &keymat(), lifetime, now, &mut rng).unwrap();
         let outbound = OutboundSa::new(9, suite(), &keymat(), lifetime, now, &mut rng).unwrap();
         plane.add_child(group, inbound, outbound, false, true);
         Self {
             plane,
+            group,
             now,
             next: 0,
         }
@@ -77,11 +82,11 @@ impl Peer {
 
     /// What becomes of a packet: what it held, and the counters that it moved.
     fn give(&mut self, mut packet: Vec<u8>) -> (Inbound, Vec<(&'static str, u64)>) {
-        let before: Vec<_> = self.plane.stats.iter().collect();
+        let before: Vec<_> = self.plane.stats().iter().collect();
         let (inbound, _) = self
             .plane
             .inbound(path(), &mut Received::new(&mut packet), self.now);
-        let after = self.plane.stats.iter();
+        let after = self.plane.stats().iter();
         let moved = after
             .zip(before)
             .filter(|((_, after), (_, before))| after != before)
@@ -174,7 +179,7 @@ fn a_forged_packet_moves_no_endpoint() {
         .plane
         .inbound(elsewhere, &mut Received::new(&mut packet), peer.now);
     assert_eq!((learnt.moved, learnt.first_on), (None, None));
-    assert_eq!(peer.plane.path(GroupKey(0)), Some(path()));
+    assert_eq!(peer.plane.path(peer.group), Some(path()));
 }
 
 #[test]

@@ -120,6 +120,7 @@ impl Config {
                 .iter()
                 .map(|policy| policy.rule.clone())
                 .collect(),
+            workers: 0,
             limits: self.limits,
         })
     }

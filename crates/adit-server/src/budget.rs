@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 /// Lines about unauthenticated peers per second.
-pub(super) const LINES_PER_SECOND: u32 = 20;
+pub(crate) const LINES_PER_SECOND: u32 = 20;
 
 /// A budget that is refilled in equal times.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     period: Duration,
     most: u32,
     left: u32,
@@ -17,11 +17,11 @@ pub(super) struct Budget {
 
 impl Budget {
     /// One that is refilled every second.
-    pub(super) fn new(per_second: u32, now: Instant) -> Self {
+    pub(crate) fn new(per_second: u32, now: Instant) -> Self {
         Self::every(Duration::from_secs(1), per_second, now)
     }
 
-    pub(super) fn every(period: Duration, most: u32, now: Instant) -> Self {
+    pub(crate) fn every(period: Duration, most: u32, now: Instant) -> Self {
         Self {
             period,
             most,
@@ -31,7 +31,7 @@ impl Budget {
     }
 
     /// Whether one more is within the budget.
-    pub(super) fn spend(&mut self, now: Instant) -> bool {
+    pub(crate) fn spend(&mut self, now: Instant) -> bool {
         if now.saturating_duration_since(self.since) >= self.period {
             self.since = now;
             self.left = self.most;

@@ -1,0 +1,317 @@
+//! The packet path as one thread of several sees it: one shard, locked for a batch at a time. What is
+//! for the control side or for another shard is given out, and never waited for.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use adit_crypto::Kernel;
+use adit_esp::{Received, SealBatch};
+use adit_wire::{Channel, PacketBuf, Path, Transmit};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::shard::Shard;
+use super::{GroupKey, Inbound, Learnt, NON_ESP_MARKER, Outbound, Plane, Seal};
+use crate::control::{Teller, TooBig};
+
+/// Something that a worker leaves to [`Server::handle_note`](crate::Server::handle_note).
+pub struct Note(pub(crate) Told);
+
+/// What it is.
+pub(crate) enum Told {
+    /// A packet that was opened, and what it told besides.
+    Packet {
+        path: Path,
+        inbound: Inbound,
+        learnt: Learnt,
+        /// The packet, as far as it is decrypted; the ranges are in it.
+        packet: Vec<u8>,
+    },
+    /// An IKE message that came with ESP.
+    Ike { path: Path, message: Vec<u8> },
+    /// The newest SA of a group has carried enough bytes to be replaced.
+    Worn(GroupKey),
+    /// A packet was too big for its way: the parts of a [`TooBig`].
+    TooBig {
+        channel: Channel,
+        remote: SocketAddr,
+        mtu: u32,
+        teller: Teller,
+        quote: Vec<u8>,
+    },
+}
+
+impl Note {
+    /// What a worker's socket heard of a packet that was too big for its way, for
+    /// [`Server::handle_too_big`](crate::Server::handle_too_big).
+    pub fn too_big(error: &TooBig<'_>) -> Self {
+        Self(Told::TooBig {
+            channel: error.channel,
+            remote: error.remote,
+            mtu: error.mtu,
+            teller: error.teller,
+            quote: error.quote.to_vec(),
+        })
+    }
+
+    /// Whether nobody repeats it: if it is lost, the control side does not learn it for long.
+    pub fn is_said_once(&self) -> bool {
+        match &self.0 {
+            Told::Packet { learnt, .. } => learnt.is_any(),
+            Told::Ike { .. } | Told::TooBig { .. } => false,
+            Told::Worn(_) => true,
+        }
+    }
+}
+
+impl std::fmt::Debug for Note {
+    // What is inside is a client's own.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            Told::Packet { .. } => "Note::Packet",
+            Told::Ike { .. } => "Note::Ike",
+            Told::Worn(_) => "Note::Worn",
+            Told::TooBig { .. } => "Note::TooBig",
+        })
+    }
+}
+
+/// A packet that another worker has to carry: give it to that one's [`Turn::take`].
+#[derive(Debug)]
+pub enum Handover {
+    /// A datagram that came on this path.
+    Datagram(Path, Vec<u8>),
+    /// An IP packet from TUN.
+    Packet(PacketBuf),
+}
+
+/// The packet path of one shard, for a thread of its own; made by
+/// [`Server::workers`](crate::Server::workers).
+///
+/// Take a [`turn`](Self::turn) for each batch, then everything from [`poll_note`](Self::poll_note) and
+/// [`poll_handover`](Self::poll_handover).
+pub struct Worker {
+    shard: Arc<Mutex<Shard>>,
+    kept: SealBatch<Path>,
+    out: Out,
+}
+
+/// What a worker gives out.
+#[derive(Default)]
+struct Out {
+    notes: VecDeque<Note>,
+    handovers: VecDeque<(usize, Handover)>,
+    transmits: VecDeque<Transmit>,
+    oversize: VecDeque<Transmit>,
+    to_tun: VecDeque<Vec<u8>>,
+}
+
+impl Plane {
+    /// One worker for each shard, in their order.
+    pub(crate) fn workers(&self) -> Vec<Worker> {
+        let shards = self.shards.iter();
+        let workers = shards.map(|shard| Worker {
+            shard: Arc::clone(shard),
+            kept: SealBatch::new(),
+            out: Out::default(),
+        });
+        workers.collect()
+    }
+}
+
+impl Worker {
+    /// Takes the shard for one batch. What the batch makes is to be sent before the turn ends, so that
+    /// nothing of the control side overtakes it with a later sequence number.
+    pub fn turn(&mut self) -> Turn<'_> {
+        Turn {
+            shard: self.shard.lock(),
+            kept: &mut self.kept,
+            out: &mut self.out,
+        }
+    }
+
+    /// The next thing for [`Server::handle_note`](crate::Server::handle_note), in the order of these.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.out.notes.pop_front()
+    }
+
+    /// The next packet for another worker, with the place of that among all.
+    pub fn poll_handover(&mut self) -> Option<(usize, Handover)> {
+        self.out.handovers.pop_front()
+    }
+}
+
+/// A shard in the hands of its worker. While it lasts, the control side waits.
+pub struct Turn<'a> {
+    shard: MutexGuard<'a, Shard>,
+    kept: &'a mut SealBatch<Path>,
+    out: &'a mut Out,
+}
+
+impl Turn<'_> {
+    /// Takes datagrams of UDP 4500 that arrived together, each as
+    /// [`Server::handle_datagram`](crate::Server::handle_datagram) would in its turn, and shows the IP
+    /// packets for TUN to `to_tun`, all at once.
+    pub fn handle_datagrams<'a>(
+        &mut self,
+        datagrams: impl IntoIterator<Item = (Path, &'a mut [u8])>,
+        now: Instant,
+        to_tun: impl FnOnce(&[&[u8]]),
+    ) {
+        let (paths, mut packets): (Vec<_>, Vec<_>) = datagrams
+            .into_iter()
+            .map(|(path, bytes)| (path, Received::new(bytes)))
+            .unzip();
+        if packets.len() > 1 {
+            for packet in &mut packets {
+                self.shard.expect(packet);
+            }
+            adit_esp::authenticate(Kernel::best(), &mut packets);
+        }
+        let ranges: Vec<_> = paths
+            .into_iter()
+            .zip(&mut packets)
+            .map(|(path, packet)| self.take_datagram(path, packet, now))
+            .collect();
+        let found: Vec<&[u8]> = packets
+            .iter()
+            .zip(ranges)
+            .filter_map(|(packet, range)| packet.packet().get(range?))
+            .collect();
+        if !found.is_empty() {
+            to_tun(&found);
+        }
+    }
+
+    fn take_datagram(
+        &mut self,
+        path: Path,
+        packet: &mut Received<'_>,
+        now: Instant,
+    ) -> Option<Range<usize>> {
+        if packet.packet() == [0xff] {
+            self.shard.stats.keepalives += 1;
+            return None;
+        }
+        // The kernel may join datagrams of one sender, and looks at the first only.
+        if let Some(message) = packet.packet().strip_prefix(&NON_ESP_MARKER) {
+            let message = message.to_vec();
+            self.out.notes.push_back(Note(Told::Ike { path, message }));
+            return None;
+        }
+        let (inbound, learnt) = self.shard.inbound(path, packet, now);
+        self.give(path, packet.packet(), inbound, learnt)
+    }
+
+    /// Takes what another worker gave out for this one, as
+    /// [`handle_datagrams`](Self::handle_datagrams) and [`keep_tun`](Self::keep_tun) would. Gives back
+    /// the buffer of a packet that is not kept.
+    pub fn take(
+        &mut self,
+        handover: Handover,
+        now: Instant,
+        to_tun: impl FnOnce(&[&[u8]]),
+    ) -> Option<PacketBuf> {
+        match handover {
+            Handover::Datagram(path, mut bytes) => {
+                let mut packet = Received::new(&mut bytes);
+                let (inbound, learnt) = self.shard.inbound_here(path, &mut packet, now);
+                let range = self.give(path, packet.packet(), inbound, learnt);
+                if let Some(packet) = range.and_then(|range| packet.packet().get(range)) {
+                    to_tun(&[packet]);
+                }
+                None
+            }
+            Handover::Packet(mut packet) => {
+                let seal = Seal::Later(self.kept);
+                let outbound = self.shard.outbound_here(&mut packet, seal, now);
+                self.keep(outbound, packet)
+            }
+        }
+    }
+
+    /// Gives what a packet held to whom it is for; what is for TUN to the caller.
+    fn give(
+        &mut self,
+        path: Path,
+        packet: &[u8],
+        inbound: Inbound,
+        learnt: Learnt,
+    ) -> Option<Range<usize>> {
+        let (ip, inbound) = match inbound {
+            Inbound::Elsewhere(shard) => {
+                let datagram = Handover::Datagram(path, packet.to_vec());
+                self.out.handovers.push_back((shard.into(), datagram));
+                return None;
+            }
+            Inbound::Ip(range) => (Some(range), Inbound::Dropped),
+            inbound => (None, inbound),
+        };
+        if learnt.is_any() || !matches!(inbound, Inbound::Dropped) {
+            self.out.notes.push_back(Note(Told::Packet {
+                path,
+                inbound,
+                learnt,
+                packet: packet.to_vec(),
+            }));
+        }
+        ip
+    }
+
+    /// Takes an IP packet from TUN with [`HEADROOM`](crate::HEADROOM) before and
+    /// [`TAILROOM`](crate::TAILROOM) after it. If it goes to a session, it is kept until
+    /// [`seal_kept`](Self::seal_kept), or given out for another worker. Gives the buffer back if not.
+    pub fn keep_tun(&mut self, mut packet: PacketBuf, now: Instant) -> Option<PacketBuf> {
+        let seal = Seal::Later(self.kept);
+        let outbound = self.shard.outbound(&mut packet, seal, now);
+        self.keep(outbound, packet)
+    }
+
+    fn keep(&mut self, outbound: Outbound, packet: PacketBuf) -> Option<PacketBuf> {
+        match outbound {
+            Outbound::Sealed(_) => return None,
+            Outbound::Elsewhere(shard) => {
+                let packet = Handover::Packet(packet);
+                self.out.handovers.push_back((shard.into(), packet));
+                return None;
+            }
+            Outbound::Cut(parts) => self.out.transmits.extend(parts),
+            Outbound::Oversize(transmit) => self.out.oversize.push_back(transmit),
+            Outbound::Refused(error) => self.out.to_tun.extend(error),
+            Outbound::Dropped => {}
+        }
+        Some(packet)
+    }
+
+    /// Seals what was kept, and gives out the datagrams in their order.
+    pub fn seal_kept(&mut self) -> impl Iterator<Item = (PacketBuf, Path)> {
+        self.kept.seal(Kernel::best())
+    }
+
+    /// The next datagram besides: a part of a packet that had to be cut.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.out.transmits.pop_front()
+    }
+
+    /// The next datagram that its path does not carry whole, as
+    /// [`Server::poll_oversize`](crate::Server::poll_oversize) gives them.
+    pub fn poll_oversize(&mut self) -> Option<Transmit> {
+        self.out.oversize.pop_front()
+    }
+
+    /// The next IP packet for TUN that the server made itself: ICMP errors.
+    pub fn poll_tun(&mut self) -> Option<Vec<u8>> {
+        self.out.to_tun.pop_front()
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let worn = self.shard.worn.drain(..);
+        self.out.notes.extend(worn.map(|key| Note(Told::Worn(key))));
+        // A busy worker is back at once, and without this the control side would never get in.
+        MutexGuard::bump(&mut self.shard);
+    }
+}
