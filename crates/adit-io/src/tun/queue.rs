@@ -54,6 +54,7 @@ impl Detached {
     pub fn sender(&self) -> Sender {
         Sender {
             device: Arc::clone(&self.device),
+            coalescer: RefCell::new(Coalescer::new()),
         }
     }
 }
@@ -119,28 +120,16 @@ impl Queue {
     /// Hands one IP packet to the host. An error drops the packet: it is neither IPv4 nor IPv6
     /// (`InvalidInput`), the interface is down (EIO) or the kernel has no memory for it.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
-        send(self.device.get_ref(), packet)
+        let header = VirtioHeader::default().to_bytes();
+        let parts = [IoSlice::new(&header), IoSlice::new(packet)];
+        self.device.get_ref().send_vectored(&parts).map(drop)
     }
 
     /// Hands IP packets to the host, segments of a TCP stream together. The order stays within a
     /// flow. Returns how many the kernel took; what is missing from the number is dropped. The
     /// first error is returned only if it took none.
     pub fn send_batch(&self, packets: &[&[u8]]) -> io::Result<usize> {
-        let mut sent = 0;
-        let mut first_error = None;
-        let mut coalescer = self.coalescer.borrow_mut();
-        coalescer.coalesce(packets, |parts, count| {
-            match self.device.get_ref().send_vectored(parts) {
-                Ok(_) => sent += count,
-                Err(error) => {
-                    first_error.get_or_insert(error);
-                }
-            }
-        });
-        match first_error {
-            Some(error) if sent == 0 => Err(error),
-            _ => Ok(sent),
-        }
+        send_batch(self.device.get_ref(), &self.coalescer, packets)
     }
 }
 
@@ -195,23 +184,36 @@ impl Reader {
 }
 
 /// Writes to an interface without reading from it.
-#[derive(Clone)]
 pub struct Sender {
     device: Arc<SyncDevice>,
+    coalescer: RefCell<Coalescer>,
 }
 
 impl Sender {
-    /// As [`Queue::send`].
-    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
-        send(&self.device, packet)
+    /// As [`Queue::send_batch`].
+    pub fn send_batch(&self, packets: &[&[u8]]) -> io::Result<usize> {
+        send_batch(&self.device, &self.coalescer, packets)
     }
 }
 
-fn send(device: &SyncDevice, packet: &[u8]) -> io::Result<()> {
-    let header = VirtioHeader::default().to_bytes();
-    device
-        .send_vectored(&[IoSlice::new(&header), IoSlice::new(packet)])
-        .map(drop)
+fn send_batch(
+    device: &SyncDevice,
+    coalescer: &RefCell<Coalescer>,
+    packets: &[&[u8]],
+) -> io::Result<usize> {
+    let mut sent = 0;
+    let mut first_error = None;
+    let mut coalescer = coalescer.borrow_mut();
+    coalescer.coalesce(packets, |parts, count| match device.send_vectored(parts) {
+        Ok(_) => sent += count,
+        Err(error) => {
+            first_error.get_or_insert(error);
+        }
+    });
+    match first_error {
+        Some(error) if sent == 0 => Err(error),
+        _ => Ok(sent),
+    }
 }
 
 #[expect(unsafe_code, reason = "tokio wants a promise about the descriptor")]

@@ -410,7 +410,7 @@ fn flows_are_spread_over_queues_and_any_writes() {
             let remote = SocketAddr::new(client, 4000);
             let packet = udp_packet(remote, socket.local_addr(), b"to the host");
             queues[0].send(&packet).unwrap();
-            sender.send(&packet).unwrap();
+            assert_eq!(sender.send_batch(&[&packet]).unwrap(), 1);
             let mut count = 0;
             while count < 2 {
                 tokio::time::timeout(Duration::from_secs(5), socket.readable())

@@ -7,6 +7,7 @@ use adit_ppp::AuthMethod;
 use adit_server::Limits;
 use tracing::Level;
 
+use super::server::MAX_WORKERS;
 use super::settings::{Complaint, Settings};
 use super::{Echo, Ppp, tls};
 
@@ -54,6 +55,12 @@ fn smallest(ipv6: bool) -> u32 {
 pub(super) fn mtu(settings: &mut Settings<'_>, ipv6: bool) -> Option<u16> {
     let mtu = settings.number_or_auto("mtu", 1280, smallest(ipv6)..=1500)?;
     u16::try_from(mtu).ok()
+}
+
+/// `workers`.
+pub(super) fn workers(settings: &mut Settings<'_>) -> Option<u16> {
+    let workers = settings.number_or_auto("workers", 2, 1..=MAX_WORKERS.into())?;
+    u16::try_from(workers).ok()
 }
 
 /// `log.level`.

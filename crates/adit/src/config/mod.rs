@@ -107,6 +107,8 @@ pub(crate) struct Config {
     pub log_level: Level,
     /// Name of the TUN interface; `%d` becomes a number.
     pub tun_name: String,
+    /// Threads that carry packets; `None` is one for each core.
+    pub workers: Option<u16>,
     /// Bounds on what peers can make the server hold.
     pub limits: adit_server::Limits,
 }
@@ -405,6 +407,7 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
     let admin_socket = folder.join(admin_socket(settings));
     let log_level = inner::log_level(settings);
     let tun_name = inner::tun_name(settings);
+    let workers = inner::workers(settings);
     let limits = inner::limits(settings);
     Config {
         listen,
@@ -420,6 +423,7 @@ fn read_config(settings: &mut Settings<'_>, folder: &Path) -> Config {
         admin_socket,
         log_level,
         tun_name,
+        workers,
         limits,
     }
 }

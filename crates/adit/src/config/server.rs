@@ -14,6 +14,9 @@ const PATH_MTU: u16 = 1500;
 /// the encapsulation carries.
 const MRU: u16 = 1500;
 
+/// The most threads that carry packets: TUN has no more queues.
+pub(super) const MAX_WORKERS: u16 = 256;
+
 /// Sessions on one tunnel of an access concentrator, which serves many users.
 const SESSIONS_OF_LAC: u16 = 4_096;
 
@@ -29,6 +32,11 @@ pub(crate) enum ServerConfigError {
     /// No key and no certificate, so nobody could prove anything.
     #[error("there is neither a key nor a certificate. Set ipsec.psk")]
     NoCredentials,
+}
+
+fn one_per_core() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(cores).map_or(MAX_WORKERS, |cores| cores.min(MAX_WORKERS))
 }
 
 impl Config {
@@ -120,7 +128,7 @@ impl Config {
                 .iter()
                 .map(|policy| policy.rule.clone())
                 .collect(),
-            workers: 0,
+            workers: self.workers.unwrap_or_else(one_per_core),
             limits: self.limits,
         })
     }

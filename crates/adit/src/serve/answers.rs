@@ -37,8 +37,8 @@ fn status(owner: &Rc<Owner>, loaded: &Loaded, started_at: &str) -> dto::Status {
         .iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    counters.insert("unsent".into(), owner.unsent());
-    counters.insert("tun_refused".into(), owner.host().queue.refused());
+    let shared = owner.shared().counters();
+    counters.extend(shared.map(|(name, value)| (name.to_owned(), value)));
     counters.insert("unread".into(), owner.host().unread());
     dto::Status {
         version: env!("CARGO_PKG_VERSION").into(),

@@ -1,15 +1,18 @@
 //! The running server: sockets, TUN, timers, jobs, logins and the admin socket around the sans-IO
 //! [`adit_server::Server`].
 //!
-//! One thread owns the server. Its tasks (one per socket, one for TUN, one for time, one for the
-//! admin socket) never hold it across a wait, so nothing is locked. Diffie-Hellman runs on other
-//! threads, a bounded number at a time.
+//! One thread owns the server. Its tasks (one per socket, one for time, one for the admin socket, one
+//! for what the threads of the packet path note) never hold it across a wait. Packets are carried by
+//! threads of their own (`threads`, `carrier`), each with its part of the server; Diffie-Hellman runs
+//! on others, a bounded number at a time.
 
 mod answers;
+mod carrier;
 mod host;
 mod logins;
 mod owner;
 mod paths;
+mod threads;
 mod uplink;
 
 use std::path::Path;
@@ -31,6 +34,7 @@ use crate::users::{Networks, Users};
 use host::Host;
 use logins::Logins;
 use owner::Owner;
+use threads::Shared;
 use uplink::Uplink;
 
 /// How long a clean stop may take before it is cut short.
@@ -74,6 +78,9 @@ pub(crate) enum ServeError {
         /// The prefix that clients share.
         prefix: ipnet::Ipv6Net,
     },
+    /// A thread of the packet path is gone.
+    #[error("a thread that carries packets has ended, which is a bug: its own message says more")]
+    WorkerLost,
     /// The configuration does not make a server.
     #[error(transparent)]
     Config(#[from] crate::config::ServerConfigError),
@@ -185,8 +192,8 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
     server.reserve(&users.fixed());
     let store = restore(&mut server, &config.leases_file);
     let listener = admin::listen(&config.admin_socket)?;
-    let host = Host::set_up(config, &server).await?;
-    host.sift(mark);
+    let workers = server.workers();
+    let (mut host, posts) = Host::set_up(config, &server, workers.len()).await?;
     let mut terminate =
         signal(SignalKind::terminate()).map_err(system("cannot wait for SIGTERM"))?;
     let mut interrupt =
@@ -194,9 +201,17 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
     let way_out = way_out(config).await?;
 
     let user_count = users.len();
-    let owner = Owner::new(server, Logins::new(users), store, host, uplink.clone());
+    let shared = Arc::new(Shared::default());
+    let started = threads::start(workers, posts, &shared).await?;
+    host.of_threads = started.sockets;
+    host.sift(mark);
+    let logins = Logins::new(users);
+    let owner = Owner::new(server, logins, store, host, uplink.clone(), shared);
     let owner = Rc::new(owner);
-    let mut tasks = owner::spawn(&owner);
+    let mut tasks = owner::spawn(&owner, started.notes);
+    for end in started.ends {
+        tasks.spawn_local(threads::ended(end));
+    }
     tasks.spawn_local(answers::answer(Rc::clone(&owner), listener, loaded));
     if user_count == 0 {
         tracing::warn!(
@@ -224,6 +239,7 @@ async fn serve(loaded: Loaded) -> Result<(), ServeError> {
         tracing::warn!("not all clients could be told in time");
     }
     tasks.shutdown().await;
+    started.threads.stop();
     if let Some(way_out) = way_out {
         way_out.close().await?;
     }

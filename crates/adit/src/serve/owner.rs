@@ -3,30 +3,28 @@
 use std::cell::{Cell, RefCell};
 use std::net::Ipv6Addr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use adit_io::udp::{RecvBatch, UdpSocket};
-use adit_server::{Event, HEADROOM, Server, TAILROOM};
-use adit_wire::{PacketBuf, Path};
+use adit_server::{Event, Note, Server};
+use adit_wire::Path;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use super::host::Host;
+use super::host::{Host, Socket, socket_for};
 use super::logins::{Login, Logins};
+use super::threads::Shared;
 use super::uplink::{Uplink, follow};
 use super::{ServeError, paths, system};
 use crate::leases::Store;
-use crate::sealed;
 use crate::users::Clock;
 
-/// Packets read from TUN before what they became is sent.
-const TUN_BATCH: usize = 64;
-
-/// Room for the largest packet that TUN gives.
-const TUN_ROOM: usize = 2048;
+/// Notes of the packet path that are taken at once.
+const NOTES_PER_TURN: usize = 64;
 
 /// Pause after a receive error.
-const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
+pub(super) const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// How often the users file is looked at while nobody logs in.
 const USERS_EVERY: Duration = Duration::from_secs(2);
@@ -35,7 +33,7 @@ const USERS_EVERY: Duration = Duration::from_secs(2);
 const CLOCK_STEP: Duration = Duration::from_secs(5);
 
 /// Batches that one socket may bring before the others get their turn.
-const BATCHES_PER_TURN: usize = 8;
+pub(super) const BATCHES_PER_TURN: usize = 8;
 
 /// The server with what surrounds it. Its tasks run on one thread and borrow the server only
 /// between waits.
@@ -54,7 +52,7 @@ pub(super) struct Owner {
     deadline: Cell<Option<Instant>>,
     /// A shutdown has come to its end.
     stopped: Notify,
-    unsent: Cell<u64>,
+    shared: Arc<Shared>,
 }
 
 impl Owner {
@@ -64,6 +62,7 @@ impl Owner {
         store: Option<Store>,
         host: Host,
         uplink: Option<Uplink>,
+        shared: Arc<Shared>,
     ) -> Self {
         // As many wait as sessions hold addresses, which is bounded.
         let (neighbors, changes) = mpsc::unbounded_channel();
@@ -78,7 +77,7 @@ impl Owner {
             timer_moved: Notify::new(),
             deadline: Cell::new(None),
             stopped: Notify::new(),
-            unsent: Cell::new(0),
+            shared,
         }
     }
 
@@ -105,9 +104,9 @@ impl Owner {
         }
     }
 
-    /// Datagrams that the kernel would not take.
-    pub(super) fn unsent(&self) -> u64 {
-        self.unsent.get()
+    /// What the control side shares with the threads of the packet path.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Sends, answers and starts what the server gives out, until it is silent.
@@ -218,7 +217,7 @@ impl Owner {
     }
 
     fn send(&self, path: &Path, payload: &[u8]) {
-        let socket = self.host.socket_for(path);
+        let socket = socket_for(&self.host.sockets, path);
         self.note_unsent(
             path,
             socket.map(|socket| paths::send(socket, path, payload)),
@@ -227,51 +226,38 @@ impl Owner {
 
     /// Sends a datagram that is known to be too big for its path.
     fn send_cut(&self, path: &Path, payload: &[u8]) {
-        let socket = self.host.socket_for(path);
+        let socket = socket_for(&self.host.sockets, path);
         let send = |socket: &UdpSocket| socket.send_cut(path.local.ip(), path.remote, payload);
         self.note_unsent(path, socket.map(send));
     }
 
     fn note_unsent(&self, path: &Path, sent: Option<std::io::Result<()>>) {
         if let Some(Err(error)) = sent {
-            self.unsent.set(self.unsent.get() + 1);
+            self.shared.count_unsent(1);
             tracing::debug!(peer = %path.remote, %error, "datagram not sent");
         }
     }
 
     fn to_tun(&self, packets: &[&[u8]]) {
-        let sent = self.host.queue.send_batch(packets).unwrap_or_else(|error| {
-            tracing::debug!(%error, "packets not taken by TUN");
-            0
-        });
-        let unsent = packets.len().saturating_sub(sent) as u64;
-        self.unsent.set(self.unsent.get() + unsent);
-    }
-
-    /// Sends sealed packets, those of one socket in one call.
-    fn send_batch(&self, packets: &[(Path, PacketBuf)]) {
-        for run in packets.chunk_by(|(a, _), (b, _)| {
-            a.channel == b.channel && a.local.is_ipv4() == b.local.is_ipv4()
-        }) {
-            let Some(socket) = run.first().and_then(|(path, _)| self.host.socket_for(path)) else {
-                continue;
-            };
-            let datagrams = sealed::datagrams(run);
-            let sent = socket.send_batch(&datagrams).unwrap_or_default();
-            let unsent = (datagrams.len() - sent.min(datagrams.len())) as u64;
-            self.unsent.set(self.unsent.get() + unsent);
-        }
+        let sent = self.host.to_tun.send_batch(packets);
+        self.shared.count_unsent_of(packets.len(), sent, "TUN");
     }
 }
 
-/// Starts the tasks of sockets, TUN, time and users. None of them ends but with an error.
-pub(super) fn spawn(owner: &Rc<Owner>) -> JoinSet<Result<(), ServeError>> {
+/// Starts the tasks of sockets, notes, time and users. None of them ends but with an error.
+pub(super) fn spawn(
+    owner: &Rc<Owner>,
+    notes: mpsc::Receiver<Note>,
+) -> JoinSet<Result<(), ServeError>> {
     let mut tasks = JoinSet::new();
-    for index in 0..owner.host.sockets.len() {
-        tasks.spawn_local(receive(Rc::clone(owner), index));
-        tasks.spawn_local(paths::watch(Rc::clone(owner), index));
+    for socket in &owner.host.sockets {
+        tasks.spawn_local(receive(Rc::clone(owner), Arc::clone(socket)));
+        let told = Rc::clone(owner);
+        tasks.spawn_local(paths::watch(Arc::clone(socket), move |error| {
+            told.with(|server, now| server.handle_too_big(error, now));
+        }));
     }
-    tasks.spawn_local(read_tun(Rc::clone(owner)));
+    tasks.spawn_local(take_notes(Rc::clone(owner), notes));
     tasks.spawn_local(keep_time(Rc::clone(owner)));
     tasks.spawn_local(watch_users(Rc::clone(owner)));
     if let (Some(uplink), Some(changes)) = (owner.uplink.clone(), owner.neighbor_changes.take()) {
@@ -284,11 +270,8 @@ pub(super) fn spawn(owner: &Rc<Owner>) -> JoinSet<Result<(), ServeError>> {
     tasks
 }
 
-async fn receive(owner: Rc<Owner>, index: usize) -> Result<(), ServeError> {
+async fn receive(owner: Rc<Owner>, socket: Arc<Socket>) -> Result<(), ServeError> {
     let mut batch = RecvBatch::new();
-    let Some(socket) = owner.host.sockets.get(index) else {
-        return Ok(());
-    };
     loop {
         let readable = socket.socket.readable().await;
         readable.map_err(system("cannot wait for a socket"))?;
@@ -323,39 +306,17 @@ fn take_batch(owner: &Rc<Owner>, channel: adit_wire::Channel, batch: &mut RecvBa
     });
 }
 
-async fn read_tun(owner: Rc<Owner>) -> Result<(), ServeError> {
-    let mut free: Vec<_> = (0..TUN_BATCH)
-        .map(|_| PacketBuf::with_capacity(HEADROOM, TUN_ROOM + TAILROOM))
-        .collect();
-    let mut sealed: Vec<(Path, PacketBuf)> = Vec::with_capacity(TUN_BATCH);
-    loop {
-        let readable = owner.host.queue.readable().await;
-        readable.map_err(system("cannot wait for TUN"))?;
-        let read = owner.with(|server, now| {
-            let mut read = Ok(());
-            while let Some(mut packet) = free.pop() {
-                packet.reset(HEADROOM);
-                match owner.host.queue.recv(&mut packet) {
-                    Ok(true) => free.extend(server.keep_tun(packet, now)),
-                    Ok(false) => {
-                        free.push(packet);
-                        break;
-                    }
-                    Err(error) => {
-                        free.push(packet);
-                        read = Err(error);
-                        break;
-                    }
-                }
+async fn take_notes(owner: Rc<Owner>, mut notes: mpsc::Receiver<Note>) -> Result<(), ServeError> {
+    let mut taken = Vec::with_capacity(NOTES_PER_TURN);
+    while notes.recv_many(&mut taken, NOTES_PER_TURN).await > 0 {
+        owner.with(|server, now| {
+            for note in taken.drain(..) {
+                server.handle_note(note, now, |packet| owner.to_tun(&[packet]));
             }
-            sealed.extend(server.seal_kept().map(|(packet, path)| (path, packet)));
-            read
         });
-        owner.send_batch(&sealed);
-        free.extend(sealed.drain(..).map(|(_, packet)| packet));
-        read.map_err(system("the TUN interface is gone"))?;
         tokio::task::yield_now().await;
     }
+    Err(ServeError::WorkerLost)
 }
 
 async fn keep_time(owner: Rc<Owner>) -> Result<(), ServeError> {

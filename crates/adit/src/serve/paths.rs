@@ -1,14 +1,14 @@
 //! The paths of outer packets: which of them may be cut there, and what is heard of those that were
 //! too big.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use adit_io::udp::{SendError, UdpSocket};
 use adit_server::{Teller, TooBig};
 use adit_wire::{Channel, Path};
 
-use super::owner::Owner;
+use super::host::Socket;
 use super::{ServeError, system};
 
 /// Entries of an error queue that are read before others get their turn.
@@ -17,9 +17,13 @@ const ERRORS_PER_TURN: usize = 64;
 /// Pause after an error that is not about a datagram.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Whether packets of this channel are kept whole: those that have an inner packet in them, or may.
-pub(super) fn keeps_whole(channel: Channel) -> bool {
-    channel != Channel::Ike
+/// Keeps packets of this channel whole, if they have an inner packet in them, or may.
+pub(super) fn keep_whole(channel: Channel, socket: &mut UdpSocket) -> Result<(), ServeError> {
+    if channel == Channel::Ike {
+        return Ok(());
+    }
+    let kept = socket.keep_whole();
+    kept.map_err(system("cannot forbid fragments"))
 }
 
 /// Sends a datagram; one with an IKE message, which certificates make long, may be cut on its way.
@@ -33,11 +37,12 @@ pub(super) fn send(socket: &UdpSocket, path: &Path, payload: &[u8]) -> std::io::
     }
 }
 
-/// Tells the server of packets that were too big for a link on their way.
-pub(super) async fn watch(owner: Rc<Owner>, index: usize) -> Result<(), ServeError> {
-    let Some(socket) = owner.host().sockets.get(index) else {
-        return Ok(());
-    };
+/// Tells of packets that were too big for a link on their way. What is heard of those of one socket in a
+/// group may come to any other of it.
+pub(super) async fn watch(
+    socket: Arc<Socket>,
+    mut tell: impl FnMut(&TooBig<'_>),
+) -> Result<(), ServeError> {
     loop {
         let readable = socket.socket.error_readable().await;
         readable.map_err(system("cannot wait for a socket"))?;
@@ -58,7 +63,7 @@ pub(super) async fn watch(owner: Rc<Owner>, index: usize) -> Result<(), ServeErr
                         teller,
                         quote: told.quote(),
                     };
-                    owner.with(|server, now| server.handle_too_big(&error, now));
+                    tell(&error);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the error queue of a socket cannot be read");

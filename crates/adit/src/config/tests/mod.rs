@@ -509,7 +509,7 @@ fn a_value_in_place_of_a_table_is_told() {
 fn the_server_gets_what_the_file_says() {
     let folder = Folder::new();
     let text = format!(
-        "mtu = 1280\n{}[l2tp]\nhello = \"off\"\n",
+        "mtu = 1280\nworkers = 3\n{}[l2tp]\nhello = \"off\"\n",
         with(
             "[ipv4]",
             "esp = [\"aes128gcm16\"]\nesp-lifetime-bytes = \"1GiB\"\n[ipv4]"
@@ -522,4 +522,7 @@ fn the_server_gets_what_the_file_says() {
     assert_eq!((server.link_mtu, server.ppp.mru), (Some(1280), 1280));
     assert_eq!(server.ipv6.unwrap().client_prefix_length, 64);
     assert_eq!(server.ipv4.unwrap().dns.len(), 1);
+    assert_eq!(server.workers, 3);
+    let server = folder.load(TEN_LINES).unwrap().config.server().unwrap();
+    assert!((1..=256).contains(&server.workers));
 }
