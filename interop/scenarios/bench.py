@@ -55,7 +55,7 @@ def run(lab):
         lab.equal(told["ended"], {"clean": SESSIONS, "unanswered": 0}, f"over {family}: how they ended")
         check_let_go(lab, adit, before, seconds=60, what=f"over {family}: at the end")
 
-    check_cycles(lab, adit, ask)
+    check_cycles(lab, adit, ask, before)
 
     status, told, _ = ask("end-of-tunnel", at.SERVER4, "--sessions", "2", "--spell", "1s", "--hold", "1s", "--size", "100", "--rate", "100")
     lab.check(status == 0 and all(row["lost"] == 0 for row in told["traffic"]), "without a target the far end of each tunnel answers", told)
@@ -69,8 +69,8 @@ def run(lab):
     check_log(lab, adit, [re.compile("authentication failed"), re.compile("login refused: wrong password")])
 
 
-def check_cycles(lab, adit, ask):
-    """The kernel and the process hold after many set-ups what they held after the first ones."""
+def check_cycles(lab, adit, ask, idle):
+    """The kernel and the process hold after many set-ups what they held after the first ones; `idle` is what the server holds of nobody."""
     pid = adit.daemon.process.pid
 
     def held():
@@ -78,6 +78,7 @@ def check_cycles(lab, adit, ask):
         return {**adit.holdings(), "rules": rules, "descriptors": len(os.listdir(f"/proc/{pid}/fd"))}
     for number in range(CYCLES + 1):
         if number == 1:
+            check_let_go(lab, adit, idle, seconds=60, what="after the first set-ups")
             before, memory = held(), resident(pid)
         status, told, said = ask(f"cycle-{number}", at.SERVER4, "--sessions", str(SESSIONS), "--no-traffic")
         if not lab.equal((status, told["setups"]["up"], told["ended"]["clean"]), (0, SESSIONS, SESSIONS), f"cycle {number}: up and ended"):
