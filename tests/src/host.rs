@@ -43,6 +43,18 @@ pub fn udp_packet(from: IpAddr, to: IpAddr, payload: &[u8]) -> Vec<u8> {
     buf.as_slice().to_vec()
 }
 
+/// A UDP packet from the host to `to` of `length` bytes in all, not to be cut.
+pub fn packet_from_host(to: IpAddr, length: usize) -> Vec<u8> {
+    match to {
+        IpAddr::V4(_) => {
+            let mut packet = udp_packet(HOST_V4.into(), to, &vec![7; length - 28]);
+            packet[6] |= 0x40;
+            packet
+        }
+        IpAddr::V6(_) => udp_packet(HOST_V6.into(), to, &vec![7; length - 48]),
+    }
+}
+
 /// The packet that comes back, if the host is the destination and it is UDP, or if it is an echo
 /// request over IPv4, which any host answers.
 pub(crate) fn echo(packet: &[u8]) -> Option<Vec<u8>> {

@@ -11,7 +11,7 @@ pub mod scene;
 pub mod setup;
 mod world;
 
-pub use host::{HOST_V4, HOST_V6, udp_packet};
+pub use host::{HOST_V4, HOST_V6, packet_from_host, udp_packet};
 pub use nat::Nat;
 pub use network::{Datagram, Link, Router};
 pub use world::{ClientId, Dialled, Filter, User, World, WorldConfig, is_server};

@@ -8,7 +8,7 @@ use adit_crypto::{EspCipher, EspMac, EspSuite, Rng};
 use adit_link::mtu::{Encapsulation, PlainEncapsulation};
 use adit_ppp::LcpOption;
 use adit_server::SessionInfo;
-use adit_tests::{ClientId, HOST_V4, HOST_V6, World, setup, udp_packet};
+use adit_tests::{ClientId, World, packet_from_host, setup};
 use adit_wire::checksum::Sum;
 use adit_wire::ip::{Family, IpHeader};
 
@@ -109,18 +109,6 @@ impl Draw {
     }
 }
 
-/// A UDP packet from the host to `to` of `length` bytes in all, not to be cut.
-fn packet(to: IpAddr, length: usize) -> Vec<u8> {
-    match to {
-        IpAddr::V4(_) => {
-            let mut packet = udp_packet(HOST_V4.into(), to, &vec![7; length - 28]);
-            packet[6] |= 0x40;
-            packet
-        }
-        IpAddr::V6(_) => udp_packet(HOST_V6.into(), to, &vec![7; length - 48]),
-    }
-}
-
 /// The largest packet that every link takes, whatever its path carries (RFC 1661 6.1, RFC 8200 5).
 const MRU: usize = 1500;
 const IPV6_LEAST: usize = 1280;
@@ -147,7 +135,7 @@ fn check(
         };
         let cut = world.server.stats().cut_outside;
         world.capture = Some(Vec::new());
-        let largest = packet(to, mtu);
+        let largest = packet_from_host(to, mtu);
         world.to_tun(&largest);
         world.run_for(Duration::from_secs(1));
         assert_eq!(world.state(id).last_packet, largest, "{to}");
@@ -163,7 +151,7 @@ fn check(
 
         let (sent, refused) = (world.server.stats().ip_out, world.server.stats().too_big);
         world.errors.clear();
-        let more = packet(to, mtu + 1);
+        let more = packet_from_host(to, mtu + 1);
         world.to_tun(&more);
         let stats = world.server.stats();
         assert_eq!((stats.ip_out, stats.too_big), (sent, refused + 1));

@@ -7,8 +7,7 @@ use std::time::Duration;
 use adit_link::mtu::{Encapsulation, PlainEncapsulation};
 use adit_server::{SessionInfo, Stats, Teller, TooBig};
 use adit_tests::{
-    ClientId, Datagram, HOST_V4, HOST_V6, Nat, Router, World, WorldConfig, is_server, setup,
-    udp_packet,
+    ClientId, Datagram, Nat, Router, World, WorldConfig, is_server, packet_from_host, setup,
 };
 use adit_wire::Channel;
 use adit_wire::ip::Family;
@@ -43,21 +42,9 @@ fn addresses(world: &World, id: ClientId) -> [IpAddr; 2] {
     [state.ipv4.unwrap().into(), state.ipv6.unwrap().into()]
 }
 
-/// A UDP packet from the host to `to` of `length` bytes in all, not to be cut.
-fn packet(to: IpAddr, length: usize) -> Vec<u8> {
-    match to {
-        IpAddr::V4(_) => {
-            let mut packet = udp_packet(HOST_V4.into(), to, &vec![7; length - 28]);
-            packet[6] |= 0x40;
-            packet
-        }
-        IpAddr::V6(_) => udp_packet(HOST_V6.into(), to, &vec![7; length - 48]),
-    }
-}
-
 /// Whether a packet of that size comes to the client.
 fn arrives(world: &mut World, id: ClientId, to: IpAddr, length: u16) -> bool {
-    let packet = packet(to, length.into());
+    let packet = packet_from_host(to, length.into());
     world.to_tun(&packet);
     world.run_for(SECOND);
     world.state(id).last_packet == packet

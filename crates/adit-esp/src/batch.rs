@@ -3,6 +3,8 @@
 //! one packet. So a batch gives what its packets would give one after the other. It must never let
 //! a packet out that was prepared and not sealed, nor take a MAC for another packet than its own.
 
+use std::ops::Range;
+
 use adit_crypto::{
     EspKeys, Kernel, MacParts, MalformedPacket, PacketMac, SealParts, ToAuthenticate, ToSeal,
     authenticate_batch, seal_batch,
@@ -112,9 +114,54 @@ impl<T> ToSeal for Sealing<T> {
     }
 }
 
-/// A received ESP packet of a batch. For each: [`expect`](Self::expect) with its SA; then
-/// [`authenticate`] for all; then [`open`](Self::open) for each in the order in which they came.
-/// Whatever happens to the SA in between, `open` decides by what is so then.
+/// Packets that were received together, in their order; `T` is what the caller knows of each.
+#[derive(Debug)]
+pub struct OpenBatch<'a, T> {
+    tags: Vec<T>,
+    packets: Vec<Received<'a>>,
+}
+
+impl<'a, T> OpenBatch<'a, T> {
+    /// Whole packets, SPI to ICV. Others may be among them, as long as they are not
+    /// [expected](Received::expect).
+    pub fn new(packets: impl IntoIterator<Item = (T, &'a mut [u8])>) -> Self {
+        let received = |(tag, packet)| (tag, Received::new(packet));
+        let (tags, packets) = packets.into_iter().map(received).unzip();
+        Self { tags, packets }
+    }
+
+    /// Computes the MACs of those for which `expect` calls [`Received::expect`], as far as it is
+    /// faster to do so together. It says nothing about them: [`Received::open`] does.
+    pub fn authenticate(&mut self, kernel: Kernel, mut expect: impl FnMut(&T, &mut Received<'_>)) {
+        if self.packets.len() > 1 {
+            for (tag, packet) in self.tags.iter().zip(&mut self.packets) {
+                expect(tag, packet);
+            }
+            authenticate_batch(kernel, &mut self.packets);
+        }
+    }
+
+    /// Shows each packet to `open`, which says what part of it is to be given on, and all of those
+    /// parts to `give`, unless there is none.
+    pub fn open(
+        mut self,
+        mut open: impl FnMut(T, &mut Received<'a>) -> Option<Range<usize>>,
+        give: impl FnOnce(&[&[u8]]),
+    ) {
+        let packets = self.tags.into_iter().zip(&mut self.packets);
+        let ranges: Vec<_> = packets.map(|(tag, packet)| open(tag, packet)).collect();
+        let packets = self.packets.iter().zip(ranges);
+        let found: Vec<&[u8]> = packets
+            .filter_map(|(packet, range)| packet.packet().get(range?))
+            .collect();
+        if !found.is_empty() {
+            give(&found);
+        }
+    }
+}
+
+/// A received ESP packet: [`expect`](Self::expect) with its SA, if it is one of an [`OpenBatch`], and
+/// [`open`](Self::open). Whatever happens to the SA in between, `open` decides by what is so then.
 #[derive(Debug)]
 pub struct Received<'a> {
     packet: &'a mut [u8],
@@ -168,12 +215,6 @@ impl ToAuthenticate for Received<'_> {
             mac: &mut self.mac,
         })
     }
-}
-
-/// Computes the MACs of packets together, as far as that is faster. It says nothing about them:
-/// [`Received::open`] does.
-pub fn authenticate(kernel: Kernel, packets: &mut [Received<'_>]) {
-    authenticate_batch(kernel, packets);
 }
 
 #[cfg(test)]

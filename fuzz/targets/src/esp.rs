@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use adit_crypto::{EspCipher, EspMac, EspSuite, Kernel, Rng};
 use adit_esp::{
-    HEADROOM, InboundSa, Lifetime, OpenError, OutboundSa, Received, Replay, ReplayWindow,
-    SealBatch, TAILROOM,
+    HEADROOM, InboundSa, Lifetime, OpenBatch, OpenError, OutboundSa, Received, Replay,
+    ReplayWindow, SealBatch, TAILROOM,
 };
 use adit_wire::PacketBuf;
 
@@ -75,20 +75,19 @@ fn in_batches(kernel: Kernel, data: &[u8]) {
     let count = EACH * SUITES.len();
     let mut packets: Vec<_> = (0..count).map(variant).collect();
     let mut copies = packets.clone();
-    let mut received: Vec<_> = packets
-        .iter_mut()
-        .map(|bytes| Received::new(bytes))
-        .collect();
-    for (packet, sa) in received.iter_mut().zip(batched.iter().cycle()) {
-        packet.expect(sa);
-    }
-    adit_esp::authenticate(kernel, &mut received);
-    for (number, (mut packet, copy)) in received.into_iter().zip(&mut copies).enumerate() {
+    let tags = copies.iter_mut().enumerate();
+    let mut batch = OpenBatch::new(tags.zip(packets.iter_mut().map(Vec::as_mut_slice)));
+    batch.authenticate(kernel, |(number, _), packet| {
+        packet.expect(&batched[number % SUITES.len()]);
+    });
+    let compare = |(number, copy): (usize, &mut Vec<u8>), packet: &mut Received<'_>| {
         let who = number % SUITES.len();
         let expected = alone[who].open(copy);
         assert_eq!(packet.open(&mut batched[who]), expected, "packet {number}");
         assert_eq!(packet.packet(), copy, "packet {number}");
-    }
+        None
+    };
+    batch.open(compare, |_| {});
     for (batched, alone) in batched.iter().zip(&alone) {
         assert_eq!(batched.stats(), alone.stats());
         assert_eq!(batched.suite(), alone.suite());

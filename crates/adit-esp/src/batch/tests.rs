@@ -197,21 +197,27 @@ proptest! {
         }
         for part in arriving.chunks_mut(size) {
             let copies = part.to_vec();
-            let mut received: Vec<_> = part.iter_mut().map(|packet| Received::new(packet)).collect();
-            for packet in &mut received {
-                if let Some(sa) = inward.get(spi_of(packet.packet()).unwrap_or(99) as usize) {
+            let mut batch = OpenBatch::new(copies.into_iter().zip(part.iter_mut().map(Vec::as_mut_slice)));
+            let who = |packet: &[u8]| spi_of(packet).unwrap_or(99) as usize;
+            batch.authenticate(kernel, |_, packet| {
+                if let Some(sa) = inward.get(who(packet.packet())) {
                     packet.expect(sa);
                 }
-            }
-            authenticate(kernel, &mut received);
-            for (mut packet, mut copy) in received.into_iter().zip(copies) {
-                let who = spi_of(&copy).unwrap_or(99) as usize;
-                let Some(sa) = inward.get_mut(who) else { continue };
+            });
+            let mut differences = Vec::new();
+            let compare = |mut copy: Vec<u8>, packet: &mut Received<'_>| {
+                let who = who(&copy);
+                let sa = inward.get_mut(who)?;
                 let alone = inward_alone[who].open(&mut copy);
-                prop_assert_eq!(packet.open(sa), alone);
-                prop_assert_eq!(packet.packet(), &copy);
-                prop_assert_eq!(sa.suite(), inward_alone[who].suite());
-            }
+                let opened = packet.open(sa);
+                let same = opened == alone && packet.packet() == copy && sa.suite() == inward_alone[who].suite();
+                if !same {
+                    differences.push((opened, alone));
+                }
+                None
+            };
+            batch.open(compare, |given| panic!("nothing is to be given: {given:?}"));
+            prop_assert!(differences.is_empty(), "(batched, alone): {differences:?}");
         }
         for (batched, alone) in inward.iter().zip(&inward_alone) {
             prop_assert_eq!(batched.stats(), alone.stats());
@@ -245,13 +251,16 @@ fn open_all(
     sa: &mut InboundSa,
     packets: &mut [Vec<u8>],
 ) -> Vec<Result<Opened, OpenError>> {
-    let mut received: Vec<_> = packets
-        .iter_mut()
-        .map(|packet| Received::new(packet))
-        .collect();
-    received.iter_mut().for_each(|packet| packet.expect(sa));
-    authenticate(kernel, &mut received);
-    received.iter_mut().map(|packet| packet.open(sa)).collect()
+    let packets = packets.iter_mut().map(|packet| ((), packet.as_mut_slice()));
+    let mut batch = OpenBatch::new(packets);
+    batch.authenticate(kernel, |(), packet| packet.expect(sa));
+    let mut opened = Vec::new();
+    let open = |(), packet: &mut Received<'_>| {
+        opened.push(packet.open(sa));
+        None
+    };
+    batch.open(open, |_| {});
+    opened
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use adit_crypto::Kernel;
-use adit_esp::Received;
+use adit_esp::OpenBatch;
 use adit_wire::{Channel, PacketBuf, Path};
 
 use super::Server;
@@ -20,32 +20,15 @@ impl Server {
         now: Instant,
         to_tun: impl FnOnce(&[&[u8]]),
     ) {
-        let (paths, mut packets): (Vec<_>, Vec<_>) = datagrams
-            .into_iter()
-            .map(|(path, bytes)| (path, Received::new(bytes)))
-            .unzip();
-        if packets.len() > 1 {
-            for (path, packet) in paths.iter().zip(&mut packets) {
-                // Of UDP 4500 this takes IKE along: the SPI in its place is zero, which no SA has.
-                if matches!(path.channel, Channel::Esp | Channel::NatT) {
-                    self.plane.expect(packet);
-                }
+        let mut batch = OpenBatch::new(datagrams);
+        batch.authenticate(Kernel::best(), |path, packet| {
+            // Of UDP 4500 this takes IKE along: the SPI in its place is zero, which no SA has.
+            if matches!(path.channel, Channel::Esp | Channel::NatT) {
+                self.plane.expect(packet);
             }
-            adit_esp::authenticate(Kernel::best(), &mut packets);
-        }
-        let ranges: Vec<_> = paths
-            .into_iter()
-            .zip(&mut packets)
-            .map(|(path, packet)| self.take_datagram(path, packet, now))
-            .collect();
-        let found: Vec<&[u8]> = packets
-            .iter()
-            .zip(ranges)
-            .filter_map(|(packet, range)| packet.packet().get(range?))
-            .collect();
-        if !found.is_empty() {
-            to_tun(&found);
-        }
+        });
+        let take = |path, packet: &mut _| self.take_datagram(path, packet, now);
+        batch.open(take, to_tun);
     }
 
     /// As [`handle_tun`](Self::handle_tun), but a packet that goes to a session is kept until

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adit_crypto::Kernel;
-use adit_esp::{Received, SealBatch};
+use adit_esp::{OpenBatch, Received, SealBatch};
 use adit_wire::{Channel, PacketBuf, Path, Transmit};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -160,29 +160,10 @@ impl Turn<'_> {
         now: Instant,
         to_tun: impl FnOnce(&[&[u8]]),
     ) {
-        let (paths, mut packets): (Vec<_>, Vec<_>) = datagrams
-            .into_iter()
-            .map(|(path, bytes)| (path, Received::new(bytes)))
-            .unzip();
-        if packets.len() > 1 {
-            for packet in &mut packets {
-                self.shard.expect(packet);
-            }
-            adit_esp::authenticate(Kernel::best(), &mut packets);
-        }
-        let ranges: Vec<_> = paths
-            .into_iter()
-            .zip(&mut packets)
-            .map(|(path, packet)| self.take_datagram(path, packet, now))
-            .collect();
-        let found: Vec<&[u8]> = packets
-            .iter()
-            .zip(ranges)
-            .filter_map(|(packet, range)| packet.packet().get(range?))
-            .collect();
-        if !found.is_empty() {
-            to_tun(&found);
-        }
+        let mut batch = OpenBatch::new(datagrams);
+        batch.authenticate(Kernel::best(), |_, packet| self.shard.expect(packet));
+        let take = |path, packet: &mut _| self.take_datagram(path, packet, now);
+        batch.open(take, to_tun);
     }
 
     fn take_datagram(
