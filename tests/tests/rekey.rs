@@ -131,7 +131,8 @@ fn a_quick_mode_leaves_time_to_read_the_end_of_main_mode() {
 fn a_worn_sa_whose_quick_mode_failed_is_tried_again() {
     let mut config = setup::world(43, 1);
     config.server.ike = World::changed(&config.server.ike, |ike| {
-        ike.esp_lifetime.kilobytes = Some(100);
+        // What is left when it wants to be replaced is to last for minutes.
+        ike.esp_lifetime.kilobytes = Some(1000);
     });
     let mut world = World::new(config);
     let id = world.dial(setup::client("user0"), setup::address(0), None, false);
