@@ -37,20 +37,20 @@ def load(path):
     return module
 
 
-def program():
-    """The server to test: $ADIT_BIN, or a fresh build of this tree."""
-    if given := os.environ.get("ADIT_BIN"):
+def program(package="adit", variable="ADIT_BIN"):
+    """The server to test, or another program: what the variable says, or a fresh build of this tree."""
+    if given := os.environ.get(variable):
         path = Path(given).resolve()
         if not os.access(path, os.X_OK):
-            sys.exit(f"interop: ADIT_BIN={given} is not a program")
+            sys.exit(f"interop: {variable}={given} is not a program")
         return path
     cargo = shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
     profile = ["--release"] if os.environ.get("ADIT_RELEASE") else []
-    print("interop: cargo build -p adit", *profile, flush=True)
-    if subprocess.run([cargo, "build", "-q", "-p", "adit", *profile], cwd=ROOT).returncode:
-        sys.exit("interop: adit does not build")
+    print("interop: cargo build -p", package, *profile, flush=True)
+    if subprocess.run([cargo, "build", "-q", "-p", package, *profile], cwd=ROOT).returncode:
+        sys.exit(f"interop: {package} does not build")
     target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-    return (ROOT / target / ("release" if profile else "debug") / "adit").resolve()
+    return (ROOT / target / ("release" if profile else "debug") / package).resolve()
 
 
 def main():
@@ -100,7 +100,7 @@ def main():
 
 
 def bench(words):
-    """interop/bench: one lab, optimised program, no checks."""
+    """interop/bench: one lab, optimised programs, no checks."""
     if os.geteuid() != 0:
         print("interop: needs root: it makes network namespaces", file=sys.stderr)
         return 1
@@ -108,7 +108,7 @@ def bench(words):
     os.environ.setdefault("ADIT_RELEASE", "1")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    binary = program()
+    binary, bare_loop = program(), program("adit-bare-loop", "BARE_LOOP_BIN")
     with open("/run/lock/adit-interop.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         out = OUT / "bench"
@@ -117,7 +117,7 @@ def bench(words):
         rig = lab.Lab("bench", out, binary)
         try:
             net.sweep()
-            compare.main(rig, words)
+            compare.main(rig, bare_loop, words)
         finally:
             rig.close()
             net.sweep()

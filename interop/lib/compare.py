@@ -1,9 +1,10 @@
 """Two servers, one client: throughput each way in each family, and what it costs the server; then many
-sessions at once, see load.py.
+sessions at once, see load.py. And the bare loop in the same run, the least that carrying packets can
+cost: how much of its goodput per core adit reaches.
 
-The client is `adit connect` in a namespace of its own, with AES-256-CBC and HMAC-SHA-1 for both. The
-other end of the traffic is a host behind the server, by cable behind adit, by a bridged TAP behind
-SoftEther. Servers take turns, so that both see the same machine.
+The client is `adit connect` in a namespace of its own, with AES-256-CBC and HMAC-SHA-1 for both, or
+the other end of the bare loop. The other end of the traffic is a host behind the server, by cable behind
+adit and the bare loop, by a bridged TAP behind SoftEther. Servers take turns, so that all see the same machine.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import re
 import statistics
 
+import bare_loop
 import bench as at
 import load
 import softether
@@ -22,6 +24,8 @@ from shell import Daemon, Failed, wait_for
 
 USER = "alice"
 OFFER = ["--ike", "aes256-sha1-modp2048", "--esp", "aes256-sha1"]
+# What adit is to reach of the bare loop's goodput per core.
+GOAL = 0.7
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -54,17 +58,57 @@ class Server:
     def __init__(self, name, address, hosts, daemon):
         self.name, self.address, self.hosts, self.daemon = name, address, hosts, daemon
 
+    def dial(self, lab, client):
+        """A connection with each family up; it has a stop()."""
+        words = [lab.binary, "connect", self.address, "--user", USER, "--password-file", lab.out / "bench-password",
+                 "--psk-file", lab.out / "bench-psk", "--no-dns", *OFFER]
+        log = lab.out / f"connect-{self.name}.log"
+        log.unlink(missing_ok=True)
+        dialled = lab.keep(Daemon("adit connect", client.inside(*words), log, env=Adit.environment()))
+        for family in self.hosts:
+            name = "IPv4" if family == "ipv4" else "IPv6"
+            wait_for(f"{name} is up", lambda: re.search(f"{name} up", dialled.said()), 30)
+        return dialled
+
+
+class BareLoop:
+    """The same of the bare loop, whose inner packets are as large as those of adit's sessions."""
+
+    name = "bare-loop"
+    hosts = {"ipv4": at.HOST4, "ipv6": at.HOST6}
+
+    def __init__(self, lab, program, bench, adit):
+        self.program, self.adit = program, adit
+        self.end = bare_loop.serve(lab, program, bench)
+        self.daemon = self.end.daemon
+
+    def dial(self, lab, client):
+        return bare_loop.dial(lab, self.program, client, self.end, self.adit.mtu)
+
+
+class AditServer(Server):
+    """adit, which knows how large the packets of its session are."""
+
+    def __init__(self, adit):
+        super().__init__("adit", at.SERVER4, {"ipv4": at.HOST4, "ipv6": at.HOST6}, adit.daemon)
+        self.adit, self.mtu = adit, None
+
+    def dial(self, lab, client):
+        dialled = super().dial(lab, client)
+        self.mtu = self.adit.session(USER)["mtu"]
+        return dialled
+
 
 def servers(lab, bench):
-    adit = Adit(lab, bench.srv, log={"level": "info"}, ipv4={"dns": [at.HOST4]}, ipv6={"dns": [at.HOST6]})
-    yield Server("adit", at.SERVER4, {"ipv4": at.HOST4, "ipv6": at.HOST6}, adit.daemon)
+    """Those that are compared, by each other."""
+    yield AditServer(Adit(lab, bench.srv, log={"level": "info"}, ipv4={"dns": [at.HOST4]}, ipv6={"dns": [at.HOST6]}))
     daemon = softether.start(lab, bench, USER, USERS[USER], PSK)
     yield Server("softether", softether.ADDRESS, {"ipv4": softether.HOST}, daemon)
 
 
-def run(lab, seconds, rounds, sessions):
-    """Result: {server: {family: {direction: {"mbit": ..., "cpu_s_per_gb": ...}}}}, medians of all rounds, and {server: what
-    load.measure gives}, if there are to be sessions."""
+def run(lab, program, seconds, rounds, sessions):
+    """`program`: the bare loop. Result: {server: {family: {direction: {"mbit": ..., "cpu_s_per_gb": ...}}}}, medians of all
+    rounds, and {server: what load.measure gives}, if there are to be sessions."""
     bench = Bench()
     client = Namespace("laptop")
     cable(client, "wifi", bench.wire, "to-laptop")
@@ -76,12 +120,15 @@ def run(lab, seconds, rounds, sessions):
     found = {}
     every = list(servers(lab, bench))
     iperf.append(softether.iperf(lab))
+    bare = BareLoop(lab, program, bench, every[0])
     for number in range(rounds):
-        for server in every:
+        for server in [*every, bare]:
             lab.note(f"-- round {number + 1}, {server.name}")
             for family, way, mbit, cost in measure(lab, client, server, seconds):
                 lab.note(f"{server.name:<10} {family} {way:<4} {mbit:7.0f} Mbit/s  {cost:6.2f} CPU s/GB")
                 found.setdefault(server.name, {}).setdefault(family, {}).setdefault(way, []).append((mbit, cost))
+    if rounds:
+        lab.note(f"packets of the bare loop: {bare.end.stop()}")
     known = ["--user", USER, "--password-file", lab.out / "bench-password", "--psk-file", lab.out / "bench-psk", *OFFER]
     loads = {}
     for server in every if sessions else []:
@@ -93,12 +140,7 @@ def run(lab, seconds, rounds, sessions):
 
 def measure(lab, client, server, seconds):
     """One connection; gives (family, direction, Mbit/s, CPU seconds of the server per GB)."""
-    words = [lab.binary, "connect", server.address, "--user", USER, "--password-file", lab.out / "bench-password",
-             "--psk-file", lab.out / "bench-psk", "--no-dns", *OFFER]
-    dialled = lab.keep(Daemon("adit connect", client.inside(*words), lab.out / f"connect-{server.name}.log", env=Adit.environment()))
-    for family in server.hosts:
-        name = "IPv4" if family == "ipv4" else "IPv6"
-        wait_for(f"{name} is up", lambda: re.search(f"{name} up", dialled.said()), 30)
+    dialled = server.dial(lab, client)
     for family, host in server.hosts.items():
         wait_for("the host answers", lambda: client.run("ping", "-n", "-c", "1", "-W", "1", host, check=False).returncode == 0, 15)
         for way, more in (("up", []), ("down", ["-R"])):
@@ -115,32 +157,44 @@ def measure(lab, client, server, seconds):
     dialled.stop()
 
 
+def share(found):
+    """adit's goodput per core over that of the bare loop, as {family: {direction: ...}}."""
+    bare = found.get(BareLoop.name, {})
+    return {family: {way: bare[family][way]["cpu_s_per_gb"] / mine["cpu_s_per_gb"] for way, mine in ways.items()}
+            for family, ways in found.get("adit", {}).items() if family in bare}
+
+
 def report(found):
-    """Both servers and their ratios, as lines."""
-    yield f"{'':<12}{'':<6}{'adit':>10}{'SoftEther':>12}{'ratio':>8}"
+    """All servers, and adit against each, as lines."""
+    yield f"{'':<12}{'':<6}{'adit':>10}{'SoftEther':>12}{'ratio':>8}{'bare loop':>12}{'share':>8}"
     for family, ways in found.get("adit", {}).items():
         for way, mine in ways.items():
             theirs = found["softether"].get(family, {}).get(way)
+            bare = found[BareLoop.name][family][way]
             for key, name, better in (("mbit", "Mbit/s", 1), ("cpu_s_per_gb", "CPU s/GB", -1)):
                 other = f"{theirs[key]:>12.2f}{(mine[key] / theirs[key]) ** better:>8.1f}" if theirs else f"{'-':>12}{'-':>8}"
-                yield f"{family} {way:<6} {name:<9}{mine[key]:>8.2f}{other}"
+                of_bare = (mine[key] / bare[key]) ** better
+                yield f"{family} {way:<6} {name:<9}{mine[key]:>8.2f}{other}{bare[key]:>12.2f}{of_bare:>8.0%}"
+    parts = [f"{family} {way} {part:.0%}" for family, ways in share(found).items() for way, part in ways.items()]
+    if parts:
+        yield f"goodput per core, of the bare loop's ({GOAL:.0%} is the goal): {', '.join(parts)}"
 
 
-def main(lab, words):
+def main(lab, program, words):
     parser = argparse.ArgumentParser(prog="interop/bench", description=__doc__)
     parser.add_argument("--seconds", type=int, default=8, help="length of each transfer")
-    parser.add_argument("--rounds", type=int, default=3, help="how often both servers get their turn")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each server gets its turn")
     parser.add_argument("--sessions", type=int, default=load.MOST, choices=range(load.MOST + 1), metavar="N",
                         help=f"sessions at once, for set-ups a second and memory; 0: none, at most {load.MOST}")
     parser.add_argument("--out", help="also write the figures here, as JSON")
     parser.add_argument("--plot", help="also draw them here, as SVG")
     options = parser.parse_args(words)
-    found, loads = run(lab, options.seconds, options.rounds, options.sessions)
+    found, loads = run(lab, program, options.seconds, options.rounds, options.sessions)
     for line in [*report(found), *(load.report(loads) if loads else [])]:
         print(line, flush=True)
     if options.out:
         with open(options.out, "w") as file:
-            json.dump(found | {"sessions": loads}, file, indent=2)
+            json.dump(found | {"sessions": loads, "of_bare_loop": share(found), "of_bare_loop_goal": GOAL}, file, indent=2)
     if options.plot:
         with open(options.plot, "w") as file:
-            file.write(load.drawing(found, loads))
+            file.write(load.drawing(found, loads, share(found), GOAL))

@@ -16,7 +16,7 @@ AT_ONCE = 20
 HOLD = "4s"
 
 BAR, GAP, LABEL, WIDTH = 18, 10, 230, 420
-COLOURS = {"adit": "#2a7de1", "softether": "#b8b8b8"}
+COLOURS = {"adit": "#2a7de1", "softether": "#b8b8b8", "bare-loop": "#6b4fa0", "goal": "#e1a12a"}
 
 
 def family_of(pid):
@@ -88,22 +88,24 @@ def report(loads):
         yield f"{'sessions':<12} {name:<10}{mine:>8.2f}{theirs:>12.2f}{ratio:>8.1f}"
 
 
-def rows(found, loads):
-    """What is drawn: a name and a value of each server."""
+def rows(found, loads, share, goal):
+    """What is drawn: a name and a value of each server, and of what adit reaches of the bare loop beside the goal."""
     for family, ways in found.get("adit", {}).items():
         for way in ways:
             for key, unit in (("mbit", "Mbit/s"), ("cpu_s_per_gb", "CPU s/GB")):
                 values = {name: of[family][way][key] for name, of in found.items() if family in of}
                 yield f"{family} {way}, {unit}", values
+            if part := share.get(family, {}).get(way):
+                yield f"{family} {way}, % of the bare loop's", {"adit": 100 * part, "goal": 100 * goal}
     for key, name in (("setups_s", "set-ups a second"), ("setup_ms", "median set-up, ms"), ("kb", "KB for each session")):
         if loads:
             yield name, {server: of[key] for server, of in loads.items()}
 
 
-def drawing(found, loads):
-    """Bars of both servers side by side, each pair on a scale of its own."""
+def drawing(found, loads, share, goal):
+    """Bars of the servers side by side, each row on a scale of its own."""
     parts, y = [], GAP
-    for name, values in rows(found, loads):
+    for name, values in rows(found, loads, share, goal):
         parts.append(f'<text x="{LABEL - 8}" y="{y + BAR * len(values) / 2 + 4}" text-anchor="end">{escape(name)}</text>')
         largest = max(values.values()) or 1
         for server, value in values.items():
