@@ -94,7 +94,7 @@ def main():
         if jobs == 1:
             return run_all(names, known, binary)
         try:
-            return run_side_by_side(names, binary, jobs)
+            return run_by_lanes(names, known, binary, jobs)
         finally:
             net.sweep_all()
 
@@ -124,8 +124,17 @@ def bench(words):
     return 0
 
 
+def run_by_lanes(names, known, binary, jobs):
+    """`jobs` scenarios at a time, and then, one by one, those that say ALONE because they compare rates."""
+    alone = [name for name in names if getattr(load(known[name]), "ALONE", False)]
+    failed = run_side_by_side([name for name in names if name not in alone], binary, jobs)
+    failed += run_side_by_side(alone, binary, 1)
+    print(f"\n{len(names) - len(failed)} scenarios passed, {len(failed)} failed {' '.join(failed)}")
+    return 1 if failed else 0
+
+
 def run_side_by_side(names, binary, jobs):
-    """Each scenario in a runner of its own, `jobs` at a time; what it says is shown at its end."""
+    """Each scenario in a runner of its own; what it says is shown at its end. Gives those that failed."""
     left, done, failed = queue.Queue(), queue.Queue(), []
     running, stopped = set(), threading.Event()
     for name in names:
@@ -166,8 +175,7 @@ def run_side_by_side(names, binary, jobs):
             child.terminate()  # it takes its guests and namespaces down
         for thread in lanes:
             thread.join(60)
-    print(f"\n{len(names) - len(failed)} scenarios passed, {len(failed)} failed {' '.join(failed)}")
-    return 1 if failed else 0
+    return failed
 
 
 def run_all(names, known, binary):

@@ -52,8 +52,30 @@ class Packet:
         return self.source.version
 
 
+@dataclass(slots=True)
+class Datagram:
+    """A UDP datagram, as far as it was kept."""
+
+    source: object
+    ports: tuple
+    data: bytes
+
+
 def read(path):
     """Yields a Packet for each IPv4 or IPv6 packet of a pcap file."""
+    return (packet for data in packets(path) if (packet := decode(data)))
+
+
+def datagrams(path):
+    """Yields a Datagram for each of IPv4 that is no fragment."""
+    for data in packets(path):
+        packet = decode(data)
+        if packet and packet.version == 4 and packet.protocol == 17 and packet.ports and not packet.fragment:
+            yield Datagram(packet.source, packet.ports, data[(data[0] & 15) * 4 + 8:packet.length])
+
+
+def packets(path):
+    """Yields each IP packet of a pcap file as it is."""
     with open(path, "rb") as file:
         head = file.read(24)
         order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}.get(head[:4])
@@ -62,8 +84,7 @@ def read(path):
         link = struct.unpack(order + "I", head[20:24])[0] & 0xFFFF
         while len(record := file.read(16)) == 16:
             kept = struct.unpack(order + "IIII", record)[2]
-            if packet := decode(strip(link, file.read(kept))):
-                yield packet
+            yield strip(link, file.read(kept))
 
 
 def strip(link, frame):
