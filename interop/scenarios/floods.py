@@ -33,9 +33,13 @@ EXPECTED = [re.compile("refused"), re.compile(r"`l2tp.plain-from`: lets in")]
 
 
 def run(lab):
+    own, others = processors()
+    os.sched_setaffinity(0, others)  # and all that is started from here
     bench = Bench()
     bench.iperf(lab)
     adit = Adit(lab, bench.srv, log={"level": "info"}, l2tp={"plain-from": [NEIGHBOURS]})
+    for thread in os.listdir(f"/proc/{adit.daemon.process.pid}/task"):
+        os.sched_setaffinity(int(thread), own)
     sender = junk.Sender(lab, bench.wire, "junk", "10.99.0.66/24", "fd99::66/64")
     bench.srv.ip(f"route add {FORGED} via 10.99.0.66")
     homes = {user: home(bench, user, address) for user, address in CLIENTS.items()}
@@ -139,7 +143,6 @@ def throughput(lab, bench, adit, sender, victim, kinds, client):
     deaf = lab.keep(Daemon("sink", sink.inside("python3", "-c", DEAF, "500", "1701", "4500"), lab.out / "sink.log"))
     deaf.wait_said(re.compile("deaf"), 10)
     targets = {"elsewhere": (junk.mac(sink, "out"), SINK), "at the server": victim}
-    pin(adit.daemon.process.pid, True)
     rates = {(way, target): [] for way in ("up", "down") for target in targets}
     junk_seen, spent = {target: 0 for target in targets}, {target: 0 for target in targets}
     for number in range(ROUNDS):
@@ -183,14 +186,10 @@ while True:
 """
 
 
-def pin(pid, server):
-    """Gives the server the first processor, and this runner, with all that it starts, the others."""
+def processors():
+    """One for the server, and those for all others: the same where there is one only."""
     every = sorted(os.sched_getaffinity(0))
-    if len(every) < 2:
-        return
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setaffinity(int(thread), every[:1])
-    os.sched_setaffinity(0, every[1:])
+    return every[:1], every[1:] or every
 
 
 def connect(lab, sender, victim, kinds, there):

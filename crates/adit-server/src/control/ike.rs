@@ -152,7 +152,8 @@ impl Server {
             .unkept
             .get_or_insert_with(|| Unkept::new(&mut self.rng, now));
         let fits = header.length <= unkept::LONGEST;
-        if !(fits && unkept.admits(source, now, &mut self.rng)) {
+        let initiator = header.initiator_cookie;
+        if !(fits && unkept.admits(source, initiator, now, &mut self.rng)) {
             self.plane.stats.ike_unanswered += 1;
             return;
         }
@@ -161,7 +162,7 @@ impl Server {
         let question = unkept::question(message, forced, credentials);
         let index = match unkept.find(&question) {
             Some(index) => index,
-            None if !unkept.may_judge(now) => {
+            None if !unkept.may_judge(source, initiator, now) => {
                 self.plane.stats.ike_unanswered += 1;
                 return;
             }
@@ -176,8 +177,7 @@ impl Server {
         };
         let context = (now, self.config.ike.mark);
         let unkept = self.unkept.as_ref();
-        let answer =
-            unkept.and_then(|it| it.answer(index, header.initiator_cookie, &path, context));
+        let answer = unkept.and_then(|it| it.answer(index, initiator, &path, context));
         if let Some(payload) = answer {
             self.plane.stats.ike_unkept += 1;
             self.send_ike(Transmit { path, payload });

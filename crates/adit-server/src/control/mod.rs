@@ -19,6 +19,7 @@ mod peer;
 mod plain;
 mod pools;
 mod refusal;
+mod refused;
 mod rekey;
 mod rekey_ike;
 mod roster;

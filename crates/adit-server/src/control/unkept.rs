@@ -18,6 +18,7 @@ use adit_wire::{Mark, Path};
 use hashbrown::HashMap;
 
 use super::half_open::Network;
+use super::refused::Refused;
 use crate::budget::Budget;
 
 /// Offers that are known at once; a byte of the cookie says which.
@@ -32,6 +33,9 @@ const ANSWERS: (u32, Duration) = (100, Duration::from_millis(10));
 
 /// Offers not seen before that are looked at in a second.
 const JUDGEMENTS: u32 = 500;
+
+/// As many more, one in so many, for those who say again what had no answer.
+const AGAIN: u32 = 5;
 
 /// Answers a second to one network, or to those that fall on the same of so many counts.
 const ANSWERS_NEAR: u8 = 32;
@@ -48,12 +52,32 @@ pub(super) struct Unkept {
     /// Where the next one goes.
     next: usize,
     serial: u64,
-    answers: Budget,
-    judgements: Budget,
+    answers: Shared,
+    judgements: Shared,
+    refused: Refused,
     counts: Box<[u8; COUNTS]>,
     counted_since: Instant,
     /// What places the counts: others in each second, so that no two networks stay together.
     places: [u64; 2],
+}
+
+/// What all may have, and what is only for those who come again.
+struct Shared {
+    all: Budget,
+    again: Budget,
+}
+
+impl Shared {
+    fn new(period: Duration, most: u32, now: Instant) -> Self {
+        Self {
+            all: Budget::every(period, most, now),
+            again: Budget::every(period, most / AGAIN, now),
+        }
+    }
+
+    fn spend(&mut self, comes_again: bool, now: Instant) -> bool {
+        self.all.spend(now) || comes_again && self.again.spend(now)
+    }
 }
 
 /// An offer that was answered.
@@ -94,16 +118,23 @@ impl Unkept {
             offers: Vec::new(),
             next: 0,
             serial: 0,
-            answers: Budget::every(ANSWERS.1, ANSWERS.0, now),
-            judgements: Budget::new(JUDGEMENTS, now),
+            answers: Shared::new(ANSWERS.1, ANSWERS.0, now),
+            judgements: Shared::new(Duration::from_secs(1), JUDGEMENTS, now),
+            refused: Refused::new(rng, now),
             counts: Box::new([0; COUNTS]),
             counted_since: now,
             places: [rng.u64(), rng.u64()],
         }
     }
 
-    /// Whether one more answer may go there.
-    pub(super) fn admits(&mut self, source: IpAddr, now: Instant, rng: &mut Rng) -> bool {
+    /// Whether this first message may be answered.
+    pub(super) fn admits(
+        &mut self,
+        source: IpAddr,
+        initiator: [u8; 8],
+        now: Instant,
+        rng: &mut Rng,
+    ) -> bool {
         if now.saturating_duration_since(self.counted_since) >= Duration::from_secs(1) {
             self.counted_since = now;
             self.counts.fill(0);
@@ -115,16 +146,26 @@ impl Unkept {
         let Some(count) = self.counts.get_mut(place as usize % COUNTS) else {
             return false;
         };
-        if *count >= ANSWERS_NEAR || !self.answers.spend(now) {
+        if *count >= ANSWERS_NEAR {
+            return false;
+        }
+        let again = self.refused.has(source, initiator, now);
+        if !self.answers.spend(again, now) {
+            self.refused.add(source, initiator, now);
             return false;
         }
         *count += 1;
         true
     }
 
-    /// Whether an offer that is not known may be looked at.
-    pub(super) fn may_judge(&mut self, now: Instant) -> bool {
-        self.judgements.spend(now)
+    /// Whether the offer in this first message, which is not known, may be looked at.
+    pub(super) fn may_judge(&mut self, source: IpAddr, initiator: [u8; 8], now: Instant) -> bool {
+        let again = self.refused.has(source, initiator, now);
+        let may = self.judgements.spend(again, now);
+        if !may {
+            self.refused.add(source, initiator, now);
+        }
+        may
     }
 
     /// Which offer this is.
@@ -344,15 +385,45 @@ mod tests {
         let (mut unkept, mut rng) = (unkept(now), Rng::from_seed([6; 32]));
         let near = |host: u8| IpAddr::from([198, 51, 100, host]);
         let to_one = (0..=255)
-            .filter(|host| unkept.admits(near(*host), now, &mut rng))
+            .filter(|host| unkept.admits(near(*host), [1; 8], now, &mut rng))
             .count();
         assert_eq!(to_one, usize::from(ANSWERS_NEAR));
         let second = now + Duration::from_secs(1);
-        assert!(unkept.admits(near(1), second, &mut rng));
+        assert!(unkept.admits(near(1), [1; 8], second, &mut rng));
         let anywhere = |index: u32| IpAddr::from((0x0a00_0000 + (index << 8)).to_be_bytes());
         let third = second + Duration::from_secs(1);
-        let at_once = (0..10_000).filter(|index| unkept.admits(anywhere(*index), third, &mut rng));
-        assert_eq!(at_once.count(), ANSWERS.0 as usize);
-        assert!(unkept.admits(anywhere(20_000), third + ANSWERS.1, &mut rng));
+        let flood = |index: &u32| unkept.admits(anywhere(*index), [1; 8], third, &mut rng);
+        assert_eq!((0..10_000).filter(flood).count(), ANSWERS.0 as usize);
+        assert!(unkept.admits(anywhere(20_000), [1; 8], third + ANSWERS.1, &mut rng));
+    }
+
+    #[test]
+    fn in_a_flood_who_comes_again_is_answered_and_its_offer_looked_at() {
+        let now = Instant::now();
+        let (mut unkept, mut rng) = (unkept(now), Rng::from_seed([7; 32]));
+        let anywhere = |index: u32| IpAddr::from((0x0a00_0000 + (index << 8)).to_be_bytes());
+        let client = (IpAddr::from([198, 51, 100, 7]), [2; 8]);
+        let mut answered = Vec::new();
+        let mut judged = Vec::new();
+        for (second, seconds) in (0..).zip([0, 1]) {
+            let at = now + Duration::from_secs(seconds);
+            let fresh = second * 5_000;
+            for index in fresh..fresh + 1_000 {
+                unkept.admits(anywhere(index), [1; 8], at, &mut rng);
+                unkept.may_judge(anywhere(index + 2_000), [1; 8], at);
+            }
+            answered.push(unkept.admits(client.0, client.1, at, &mut rng));
+            judged.push(unkept.may_judge(client.0, [3; 8], at));
+        }
+        assert_eq!((answered, judged), (vec![false, true], vec![false, true]));
+        // And no more of them than there is room for.
+        let at = now + Duration::from_secs(2);
+        let mut again = |at| {
+            let all = (0..1_000).map(|index| unkept.admits(anywhere(index), [1; 8], at, &mut rng));
+            all.filter(|answered| *answered).count()
+        };
+        again(at);
+        let most = ANSWERS.0 + ANSWERS.0 / AGAIN;
+        assert_eq!(again(at + Duration::from_secs(1)), most as usize);
     }
 }

@@ -11,6 +11,7 @@ mod carrier;
 mod host;
 mod logins;
 mod owner;
+mod pace;
 mod paths;
 mod threads;
 mod uplink;

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use adit_io::udp::{RecvBatch, UdpSocket};
 use adit_server::{Event, Note, Server};
-use adit_wire::Path;
+use adit_wire::{Channel, Path};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::host::{Host, Socket, socket_for};
 use super::logins::{Login, Logins};
+use super::pace::Pace;
 use super::threads::Shared;
 use super::uplink::{Uplink, follow};
 use super::{ServeError, paths, system};
@@ -272,13 +273,18 @@ pub(super) fn spawn(
 
 async fn receive(owner: Rc<Owner>, socket: Arc<Socket>) -> Result<(), ServeError> {
     let mut batch = RecvBatch::new();
+    let mut pace = Pace::new(Instant::now());
     loop {
         let readable = socket.socket.readable().await;
         readable.map_err(system("cannot wait for a socket"))?;
+        let mut taken = 0;
         for _ in 0..BATCHES_PER_TURN {
             match socket.socket.recv(&mut batch) {
                 Ok(0) => break,
-                Ok(_) => take_batch(&owner, socket.channel, &mut batch),
+                Ok(count) => {
+                    taken += count;
+                    take_batch(&owner, socket.channel, &mut batch);
+                }
                 Err(error) => {
                     // An ICMP error about something sent earlier, most likely.
                     // One that stays must not spin.
@@ -288,11 +294,18 @@ async fn receive(owner: Rc<Owner>, socket: Arc<Socket>) -> Result<(), ServeError
                 }
             }
         }
+        // What the others bring is traffic.
+        if matches!(socket.channel, Channel::Ike | Channel::NatT)
+            && let Some(rest) = pace.read(taken, Instant::now())
+        {
+            // Of the whole thread: the runtime's own way to wait would be woken by each datagram.
+            std::thread::sleep(rest);
+        }
         tokio::task::yield_now().await;
     }
 }
 
-fn take_batch(owner: &Rc<Owner>, channel: adit_wire::Channel, batch: &mut RecvBatch) {
+fn take_batch(owner: &Rc<Owner>, channel: Channel, batch: &mut RecvBatch) {
     owner.with(|server, now| {
         let datagrams = batch.iter_mut().map(|received| {
             let path = Path {
