@@ -34,6 +34,7 @@ pub use acscp::{Acscp, AcspDomain, AcspRoute};
 pub use auth::{Attempt, Credential, RejectReason, Verdict, Verified};
 pub use automaton::State;
 pub use config::{ClientConfig, Echo, Ipv4Network, Ipv6Network, Network, Restart, ServerConfig};
+pub use echo::{Echoed, Echoes};
 pub use error::{Error, Failure};
 pub use event::{AuthFailure, CloseReason, DownReason, Event, NcpState};
 pub use frame::{FrameError, Framing, HEADER_LEN, prepend_header, split};

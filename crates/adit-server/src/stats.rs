@@ -111,6 +111,8 @@ counters! {
     sessions_refused,
     /// PPP frames that could not be decoded.
     ppp_malformed,
+    /// LCP Echo-Requests and Echo-Replies of open links.
+    lcp_echoes,
     /// PPP control frames that a link refused.
     ppp_refused,
     /// IP packets in sessions whose network protocol is not open.

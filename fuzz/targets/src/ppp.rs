@@ -8,26 +8,41 @@ use std::time::Instant;
 use adit_crypto::Rng;
 use adit_crypto::ppp::NtHash;
 use adit_ppp::{
-    Acscp, AcspRoute, AuthMethod, ClientConfig, Credential, Event, Ipv4Network, Ipv6Network, Link,
-    Network, RejectReason, Secret, ServerConfig, Verdict, Verified,
+    Acscp, AcspRoute, AuthMethod, ClientConfig, Credential, Echoed, Event, Ipv4Network,
+    Ipv6Network, Link, Network, RejectReason, Secret, ServerConfig, Verdict, Verified,
 };
 
 use crate::inputs::{Clock, messages};
 
 /// Splits a frame, and gives it to both ends of a link that has just begun, and of one where both
-/// families are up.
+/// families are up. What the packet path does with echoes is what the link would do.
 pub fn ppp_frame(data: &[u8]) {
-    if let Ok((_, header_len)) = adit_ppp::split(data) {
+    let split = adit_ppp::split(data);
+    if let Ok((_, header_len)) = split {
         assert!(header_len <= data.len());
     }
+    let information = match split {
+        Ok((adit_ppp::protocol::LCP, header_len)) => data.get(header_len..),
+        _ => None,
+    };
     let mut clock = Clock::new();
     let mut connected = Ends::new(&PLAIN, &clock);
     connected.join(&clock, |_, _| {});
     for mut ends in [Ends::new(&PLAIN, &clock), connected] {
         let now = clock.tick(data);
         for (link, rng) in ends.0.iter_mut() {
-            let _ = link.handle_frame(data, now, rng);
-            drain(link, now, rng);
+            let echoes = link.echoes();
+            let echoed = echoes.and_then(|echoes| echoes.handle(information?));
+            let handled = link.handle_frame(data, now, rng);
+            let sent = drain(link, now, rng);
+            if let Some(echoed) = echoed {
+                let answer = match echoed {
+                    Echoed::Reply => Vec::new(),
+                    Echoed::Request(answer) => vec![answer],
+                };
+                assert_eq!((handled, sent), (Ok(()), answer));
+                assert_eq!(link.echoes(), echoes);
+            }
         }
     }
 }

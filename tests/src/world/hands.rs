@@ -87,6 +87,7 @@ impl World {
     /// The control side hears what the workers told.
     pub(super) fn take_notes(&mut self) {
         while let Some(note) = self.notes.pop_front() {
+            self.noted += 1;
             let mut packets = Vec::new();
             self.server
                 .handle_note(note, self.now, |packet| packets.push(packet.to_vec()));

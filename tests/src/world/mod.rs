@@ -82,6 +82,10 @@ pub struct World {
     /// The threads of its packet path, if it has any; then the server itself gets what they leave.
     workers: Vec<Worker>,
     notes: VecDeque<Note>,
+    /// How many there were.
+    pub noted: u64,
+    /// How often the server had something due.
+    pub timeouts: u64,
     /// Datagrams, and packets from TUN, that one worker had for another.
     pub handed: (usize, usize),
     users: BTreeMap<String, Credential>,
@@ -156,6 +160,8 @@ impl World {
         Self {
             workers: hands::hired(&server, count),
             notes: VecDeque::new(),
+            noted: 0,
+            timeouts: 0,
             handed: (0, 0),
             server,
             users,

@@ -64,6 +64,7 @@ impl World {
         }
         self.take_notes();
         if self.server.poll_timeout().is_some_and(|at| at <= self.now) {
+            self.timeouts += 1;
             self.server.handle_timeout(self.now);
             self.drain_server();
         }

@@ -7,6 +7,7 @@ use adit_wire::{Reader, Writer};
 
 use super::{Auth, Link, context};
 use crate::automaton::{Input, State};
+use crate::echo::Echoes;
 use crate::error::{Error, Failure};
 use crate::event::{AuthFailure, DownReason};
 use crate::manner::Identification;
@@ -158,8 +159,7 @@ impl Link {
         now: Instant,
         rng: &mut Rng,
     ) -> Result<(), Error> {
-        let mut reader = Reader::new(packet.data);
-        let Ok(magic) = reader.u32() else {
+        let Ok(magic) = Reader::new(packet.data).u32() else {
             self.stats.malformed += 1;
             return Err(Error::Malformed("LCP echo"));
         };
@@ -174,16 +174,22 @@ impl Link {
         if packet.code == code::ECHO_REPLY {
             return Ok(());
         }
-        // The reply may be no longer than what the peer takes.
-        let room = usize::from(self.peer_mru).saturating_sub(HEADER_LEN + 4);
-        let echoed = reader.rest();
-        let echoed = echoed.get(..room).unwrap_or(echoed);
-        let mut data = Writer::new();
-        data.u32(self.lcp.protocol.magic()).bytes(echoed);
         self.stats.echoes_answered += 1;
-        let reply = build(code::ECHO_REPLY, packet.id, data.as_slice());
+        let reply = self.own_echoes().reply(packet);
         context!(self, now, rng).send(protocol::LCP, &reply);
         Ok(())
+    }
+
+    fn own_echoes(&self) -> Echoes {
+        Echoes {
+            magic: self.lcp.protocol.magic(),
+            peer_mru: self.peer_mru,
+        }
+    }
+
+    /// What the packet path needs to take echoes in the link's place, while LCP is open.
+    pub fn echoes(&self) -> Option<Echoes> {
+        (self.lcp.replies() && !self.over).then(|| self.own_echoes())
     }
 
     pub(super) fn send_echo(&mut self, now: Instant, rng: &mut Rng) {

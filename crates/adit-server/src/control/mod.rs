@@ -371,6 +371,7 @@ impl Server {
                 // It is not early a second time.
                 return self.take_inbound(inbound, packet, now);
             }
+            Inbound::Answer(answer) => self.transmits.push_back(answer),
             Inbound::Elsewhere(_) | Inbound::Dropped => {}
         }
         None

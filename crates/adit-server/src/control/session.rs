@@ -9,7 +9,7 @@ use adit_link::Router;
 use adit_link::guard::Addresses;
 use adit_link::mtu::{self, IPV6_MINIMUM};
 use adit_ppp::{
-    Attempt, CloseReason, Ipv4Network, Ipv6Network, Link, Network, RejectReason, Verdict,
+    Attempt, CloseReason, Echoes, Ipv4Network, Ipv6Network, Link, Network, RejectReason, Verdict,
 };
 use adit_wire::Channel;
 use adit_wire::ip::Family;
@@ -27,6 +27,8 @@ pub(super) struct Session {
     pub(super) tunnel: u16,
     pub(super) local_session: u16,
     pub(super) ppp: Link,
+    /// What the packet path knows of its echoes.
+    echoes: Option<Echoes>,
     pub(super) router: Option<Router>,
     pub(super) lease: Lease,
     /// What the client calls its user, and from the verdict on the operator.
@@ -96,6 +98,7 @@ impl Server {
             remote_session: remote,
             sequencing,
             framing: ppp.framing(),
+            echoes: None,
             addresses: Addresses::default(),
             claimed: Vec::new(),
             meters: None,
@@ -124,6 +127,7 @@ impl Server {
                 tunnel,
                 local_session: local,
                 ppp,
+                echoes: None,
                 router: None,
                 lease: Lease::default(),
                 user: None,
@@ -201,6 +205,10 @@ impl Server {
                     .flatten()
                     .min();
                 self.timers.set(TimerKey::Session(key), deadline);
+                let echoes = session.ppp.echoes();
+                if std::mem::replace(&mut session.echoes, echoes) != echoes {
+                    self.plane.update(key, |record| record.echoes = echoes);
+                }
                 return;
             }
         }

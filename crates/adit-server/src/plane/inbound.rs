@@ -9,9 +9,10 @@ use adit_esp::{OpenError, Received};
 use adit_l2tp::Order;
 use adit_link::policy::Direction;
 use adit_link::{dhcp4, guard};
+use adit_ppp::Echoed;
 use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::udp::{self, UdpHeader};
-use adit_wire::{Channel, Path};
+use adit_wire::{Channel, Path, Transmit};
 
 use super::policy::Verdict;
 use super::shard::Shard;
@@ -30,6 +31,8 @@ pub(crate) enum Inbound {
     Unclaimed(SessionKey, Ipv6Addr),
     /// A PPP control frame.
     Ppp(SessionKey, Range<usize>),
+    /// Nothing for anybody here, and this for the peer.
+    Answer(Transmit),
     /// An L2TP control message, from this port, inside the SA if there is one.
     L2tp {
         group: GroupKey,
@@ -281,7 +284,25 @@ impl Shard {
                 let packet_range = frame.start + header_len..frame.end;
                 self.ip(key, packet, packet_range, protocol, now)
             }
+            Ok((adit_ppp::protocol::LCP, header_len)) => {
+                let echoes = record.echoes;
+                let information = packet.get(frame.start + header_len..frame.end);
+                let echoed = echoes.zip(information);
+                match echoed.and_then(|(echoes, information)| echoes.handle(information)) {
+                    None => Some(Inbound::Ppp(key, frame)),
+                    Some(echoed) => self.take_echo(key, &echoed, now),
+                }
+            }
             Ok(_) => Some(Inbound::Ppp(key, frame)),
+        }
+    }
+
+    /// LCP echoes of an open link: most of what idle sessions have to say.
+    fn take_echo(&mut self, key: SessionKey, echoed: &Echoed, now: Instant) -> Option<Inbound> {
+        self.stats.lcp_echoes += 1;
+        match echoed {
+            Echoed::Reply => None,
+            Echoed::Request(answer) => self.send_control(key, answer, now).map(Inbound::Answer),
         }
     }
 

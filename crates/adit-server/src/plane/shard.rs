@@ -12,7 +12,7 @@ use adit_l2tp::Sequencing;
 use adit_link::guard::Addresses;
 use adit_link::policy::{Direction, Rules};
 use adit_link::rate::Meters;
-use adit_ppp::Framing;
+use adit_ppp::{Echoes, Framing};
 use adit_wire::{Channel, Path};
 use hashbrown::HashMap;
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -85,6 +85,8 @@ pub(crate) struct Record {
     /// Numbers of data messages, if the peer wants them.
     pub(crate) sequencing: Sequencing,
     pub(crate) framing: Framing,
+    /// While LCP is open, its echoes are taken here.
+    pub(crate) echoes: Option<Echoes>,
     pub(crate) addresses: Addresses,
     /// The addresses of the shared prefix that it holds, with when each was last used; as many as
     /// one session may have at most.

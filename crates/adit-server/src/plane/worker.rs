@@ -228,6 +228,10 @@ impl Turn<'_> {
                 return None;
             }
             Inbound::Ip(range) => (Some(range), Inbound::Dropped),
+            Inbound::Answer(answer) => {
+                self.out.transmits.push_back(answer);
+                (None, Inbound::Dropped)
+            }
             inbound => (None, inbound),
         };
         if learnt.is_any() || !matches!(inbound, Inbound::Dropped) {
@@ -271,7 +275,7 @@ impl Turn<'_> {
         self.kept.seal(Kernel::best())
     }
 
-    /// The next datagram besides: a part of a packet that had to be cut.
+    /// The next datagram besides: a part of a packet that had to be cut, or the answer to an echo.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.out.transmits.pop_front()
     }

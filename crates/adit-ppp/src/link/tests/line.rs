@@ -126,7 +126,7 @@ fn echo_asks_an_idle_peer_only_and_gives_it_up_in_the_end() {
         pair.seconds(5);
     }
     assert_eq!(pair.server.stats().echoes_sent, 0, "data arrived");
-    pair.seconds(35);
+    pair.seconds(34);
     assert_eq!(
         pair.server.stats().echoes_sent,
         3,
