@@ -1,5 +1,5 @@
 """Two servers, one client: throughput each way in each family, and what it costs the server; then many
-sessions at once, see load.py. And the bare loop in the same run, the least that carrying packets can
+sessions at once, see load.py and growth.py. And the bare loop in the same run, the least that carrying packets can
 cost: how much of its goodput per core adit reaches.
 
 The client is `adit connect` in a namespace of its own, with AES-256-CBC and HMAC-SHA-1 for both, or
@@ -15,6 +15,7 @@ import statistics
 
 import bare_loop
 import bench as at
+import growth
 import load
 import softether
 from bench import Bench
@@ -106,9 +107,9 @@ def servers(lab, bench):
     yield Server("softether", softether.ADDRESS, {"ipv4": softether.HOST}, daemon)
 
 
-def run(lab, program, seconds, rounds, sessions):
+def run(lab, program, seconds, rounds, sessions, many):
     """`program`: the bare loop. Result: {server: {family: {direction: {"mbit": ..., "cpu_s_per_gb": ...}}}}, medians of all
-    rounds, and {server: what load.measure gives}, if there are to be sessions."""
+    rounds, {server: what load.measure gives}, if there are to be sessions, and what growth.measure gives, if there are to be many."""
     bench = Bench()
     client = Namespace("laptop")
     cable(client, "wifi", bench.wire, "to-laptop")
@@ -133,9 +134,10 @@ def run(lab, program, seconds, rounds, sessions):
     loads = {}
     for server in every if sessions else []:
         loads[server.name] = load.measure(lab, client, server, known, sessions)
+    costs = growth.measure(lab, client, every[0], known, many, cpu_seconds) if many else {}
     found = {name: {family: {way: {"mbit": statistics.median(m for m, _ in runs), "cpu_s_per_gb": statistics.median(c for _, c in runs)}
                             for way, runs in ways.items()} for family, ways in families.items()} for name, families in found.items()}
-    return found, loads
+    return found, loads, costs
 
 
 def measure(lab, client, server, seconds):
@@ -186,15 +188,16 @@ def main(lab, program, words):
     parser.add_argument("--rounds", type=int, default=3, help="how often each server gets its turn")
     parser.add_argument("--sessions", type=int, default=load.MOST, choices=range(load.MOST + 1), metavar="N",
                         help=f"sessions at once, for set-ups a second and memory; 0: none, at most {load.MOST}")
+    parser.add_argument("--many", type=int, default=10_000, metavar="N", help="sessions at once with adit, for the cost of a packet beside one session; 0: none")
     parser.add_argument("--out", help="also write the figures here, as JSON")
     parser.add_argument("--plot", help="also draw them here, as SVG")
     options = parser.parse_args(words)
-    found, loads = run(lab, program, options.seconds, options.rounds, options.sessions)
-    for line in [*report(found), *(load.report(loads) if loads else [])]:
+    found, loads, costs = run(lab, program, options.seconds, options.rounds, options.sessions, options.many)
+    for line in [*report(found), *(load.report(loads) if loads else []), *(growth.report(costs) if costs else [])]:
         print(line, flush=True)
     if options.out:
         with open(options.out, "w") as file:
-            json.dump(found | {"sessions": loads, "of_bare_loop": share(found), "of_bare_loop_goal": GOAL}, file, indent=2)
+            json.dump(found | {"sessions": loads, "us_per_packet": costs, "of_bare_loop": share(found), "of_bare_loop_goal": GOAL}, file, indent=2)
     if options.plot:
         with open(options.plot, "w") as file:
             file.write(load.drawing(found, loads, share(found), GOAL))

@@ -1,0 +1,48 @@
+"""What a packet costs adit with one session and with many: CPU time of the server by packets, under the same
+load. With many each datagram is of another session, so that the kernel joins none of them."""
+
+import time
+
+from server import Adit
+from shell import Daemon, wait_for
+
+# Echo requests a second, of all sessions together; as many answers come back. A server with less to do
+# sleeps between any two packets, and it is the waking up that costs.
+RATE = 40_000
+SECONDS = 6
+# What the cost with many sessions may be of that with one.
+GOAL = 1.5
+
+
+def measure(lab, client, server, known, many, cpu_seconds):
+    """Result: {sessions: {"us": CPU time for each packet, "rate": packets in a second}}."""
+    return {sessions: cost(lab, client, server, known, sessions, cpu_seconds) for sessions in (1, many)}
+
+
+def cost(lab, client, server, known, sessions, cpu_seconds):
+    words = [lab.binary, "bench", server.address, *known, "--sessions", sessions, "--without-ipv6", "--target", server.hosts["ipv4"],
+             "--size", 1000, "--rate", RATE, "--spell", f"{SECONDS + 10}s"]
+    running = lab.keep(Daemon("adit bench", client.inside(*words), lab.out / f"growth-{sessions}.log", env=Adit.environment()))
+
+    def packets():
+        counters = server.adit.status()["counters"]
+        return counters["ip_in"] + counters["ip_out"]
+
+    def flows():
+        before = packets()
+        time.sleep(0.5)
+        return packets() - before > RATE / 2
+    wait_for(f"{sessions} sessions are up and send", flows, 300)
+    pid = server.daemon.process.pid
+    spent, carried = -cpu_seconds(pid), -packets()
+    time.sleep(SECONDS)
+    spent, carried = spent + cpu_seconds(pid), carried + packets()
+    wait_for("they hang up", lambda: not running.running, 120)
+    return {"us": spent / carried * 1e6, "rate": carried / SECONDS}
+
+
+def report(costs):
+    """The costs and their ratio, as lines."""
+    (_, one), (many, most) = costs.items()
+    yield (f"CPU of the server for a packet: {one['us']:.2f} us with 1 session at {one['rate']:.0f} packets a second, "
+           f"{most['us']:.2f} us with {many} at {most['rate']:.0f}: {most['us'] / one['us']:.2f} times as much ({GOAL} is the most)")
