@@ -10,7 +10,7 @@ use adit_link::nd::Preference;
 use adit_ppp::{AuthMethod, Secret};
 
 use crate::network::Link;
-use crate::world::{User, WorldConfig};
+use crate::world::{User, World, WorldConfig};
 
 /// The pre-shared key of every world.
 pub const PSK: &str = "a long key that no dictionary holds";
@@ -126,6 +126,26 @@ pub fn client(user: &str) -> adit_client::Config {
 pub fn client_of(profile: &adit_client::profile::Profile, user: &str) -> adit_client::Config {
     let mut config = client(user);
     profile.apply(&mut config);
+    config
+}
+
+/// Has a server say nothing of its own accord that could tell it where a client is.
+pub fn quiet_server(config: &mut adit_server::Config) {
+    config.l2tp = World::changed(&config.l2tp, |l2tp| l2tp.hello_idle = Duration::ZERO);
+    config.ppp = World::changed(&config.ppp, |ppp| ppp.echo = None);
+    config.ike = World::changed(&config.ike, |ike| ike.dpd = None);
+}
+
+/// A client that says nothing of its own accord, but for new SAs of both phases, every ten minutes.
+pub fn quiet_client(user: &str) -> adit_client::Config {
+    let mut config = client(user);
+    config.ike = World::changed(&config.ike, |ike| {
+        ike.esp_lifetime.seconds = Duration::from_secs(600);
+        ike.phase1_lifetime = Duration::from_secs(600);
+        ike.dpd = None;
+    });
+    config.l2tp = World::changed(&config.l2tp, |l2tp| l2tp.hello_idle = Duration::ZERO);
+    config.ppp.echo = None;
     config
 }
 

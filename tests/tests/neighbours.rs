@@ -168,24 +168,15 @@ fn rebound_clients_are_followed() {
         for to in [old, new.parse().unwrap()] {
             for esp_first in [true, false] {
                 let mut config = setup::world(702, 2);
-                let quiet = |l2tp: &mut adit_l2tp::Config| l2tp.hello_idle = Duration::ZERO;
-                config.server.l2tp = World::changed(&config.server.l2tp, quiet);
-                config.server.ppp = World::changed(&config.server.ppp, |ppp| ppp.echo = None);
-                config.server.ike = World::changed(&config.server.ike, |ike| ike.dpd = None);
+                setup::quiet_server(&mut config.server);
                 let mut world = World::new(config);
-                let mut client = setup::client("user0");
-                client.ike = World::changed(&client.ike, |ike| {
-                    ike.esp_lifetime.seconds = 10 * MINUTE;
-                    ike.phase1_lifetime = 10 * MINUTE;
-                    ike.dpd = None;
-                });
-                client.l2tp = World::changed(&client.l2tp, quiet);
-                client.ppp.echo = None;
+                let client = setup::quiet_client("user0");
                 let moving = world.dial(client, inner, Some(Nat::new(old)), false);
                 let mut nat = Nat::new(old);
                 nat.skip_ports(1_000);
                 let mut neighbour = setup::client("user1");
-                neighbour.l2tp = World::changed(&neighbour.l2tp, quiet);
+                neighbour.l2tp =
+                    World::changed(&neighbour.l2tp, |l2tp| l2tp.hello_idle = Duration::ZERO);
                 neighbour.ppp.echo = None;
                 let staying = world.dial(neighbour, inner, Some(nat), false);
                 assert!(world.run_until_echoes(&[moving, staying], MINUTE));

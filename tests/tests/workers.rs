@@ -205,19 +205,9 @@ fn what_turns_out_to_be_one_peer_is_carried_by_one_worker() {
     let mut across = 0;
     for seed in 902..906 {
         let mut config = config(seed, 2, 4);
-        let quiet = |l2tp: &mut adit_l2tp::Config| l2tp.hello_idle = Duration::ZERO;
-        config.server.l2tp = World::changed(&config.server.l2tp, quiet);
-        config.server.ppp = World::changed(&config.server.ppp, |ppp| ppp.echo = None);
-        config.server.ike = World::changed(&config.server.ike, |ike| ike.dpd = None);
+        setup::quiet_server(&mut config.server);
         let mut world = World::new(config);
-        let mut client = setup::client("user0");
-        client.ike = World::changed(&client.ike, |ike| {
-            ike.esp_lifetime.seconds = 10 * MINUTE;
-            ike.phase1_lifetime = 10 * MINUTE;
-            ike.dpd = None;
-        });
-        client.l2tp = World::changed(&client.l2tp, quiet);
-        client.ppp.echo = None;
+        let client = setup::quiet_client("user0");
         let nat = Nat::new([198, 51, 100, 9].into());
         let id = world.dial(client, [192, 168, 1, 2].into(), Some(nat), false);
         assert!(world.run_until_echoes(&[id], MINUTE));

@@ -39,13 +39,8 @@ pub(crate) fn run(command: UserCommand) -> Result<(), Failure> {
             rights,
             users,
         } => {
-            let entries = entries(&rights)?;
-            if entries.is_empty() {
-                return Err(Failure::usage(
-                    "nothing to change: say what, such as --ipv4 10.77.0.10 or --disable",
-                ));
-            }
-            change(&users, &name, &Change::Set(Of::User), &entries, false)
+            let such_as = "--ipv4 10.77.0.10 or --disable";
+            set(&users, &name, Of::User, &entries(&rights)?, such_as)
         }
         UserCommand::Remove { name, users } => {
             change(&users, &name, &Change::Remove(Of::User), &[], false)
@@ -92,6 +87,21 @@ fn change(
         networks: networks.as_ref(),
     };
     apply(&path, name, &edit).map_err(Failure::failed)
+}
+
+/// Changes what a user or group has.
+fn set(
+    users: &UsersFile,
+    name: &str,
+    of: Of,
+    entries: &[Entry],
+    such_as: &str,
+) -> Result<(), Failure> {
+    if entries.is_empty() {
+        let nothing = format!("nothing to change: say what, such as {such_as}");
+        return Err(Failure::usage(nothing));
+    }
+    change(users, name, &Change::Set(of), entries, false)
 }
 
 // What stands in the file for each option; without a value the key goes.

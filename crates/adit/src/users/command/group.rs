@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::super::edit::{Entry, Of};
 use super::super::table::Group;
 use super::super::{Change, read};
-use super::{change, limits, path};
+use super::{change, limits, path, set};
 use crate::cli::{GroupCommand, GroupRights};
 use crate::config::units;
 use crate::time::rfc3339;
@@ -25,13 +25,8 @@ pub(super) fn run(command: GroupCommand) -> Result<(), Failure> {
             rights,
             users,
         } => {
-            let entries = entries(&rights)?;
-            if entries.is_empty() {
-                return Err(Failure::usage(
-                    "nothing to change: say what, such as --rate 50Mbit or --disable",
-                ));
-            }
-            change(&users, &name, &Change::Set(Of::Group), &entries, false)
+            let such_as = "--rate 50Mbit or --disable";
+            set(&users, &name, Of::Group, &entries(&rights)?, such_as)
         }
         GroupCommand::Remove { name, users } => {
             change(&users, &name, &Change::Remove(Of::Group), &[], false)
