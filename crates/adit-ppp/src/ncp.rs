@@ -7,9 +7,15 @@ use crate::error::{Error, Failure};
 use crate::event::NcpState;
 use crate::packet::Packet;
 
+/// How often all tries begin anew for a peer that has asked for this protocol itself and has been answered:
+/// it is not silent, its network loses much. Without that its other end would stay up alone.
+const MORE_ROUNDS: u32 = 5;
+
 #[derive(Debug)]
 pub(crate) struct Ncp<P> {
     automaton: Automaton<P>,
+    /// Of [`MORE_ROUNDS`].
+    rounds: u32,
     rejected: bool,
     failure: Option<Failure>,
     /// The owner knows of the above.
@@ -20,6 +26,7 @@ impl<P: Protocol> Ncp<P> {
     pub(crate) fn new(automaton: Automaton<P>) -> Self {
         Self {
             automaton,
+            rounds: 0,
             rejected: false,
             failure: None,
             announced: false,
@@ -85,6 +92,9 @@ impl<P: Protocol> Ncp<P> {
             }
             Err(error) => (None, Err(error)),
         };
+        if self.is_open() {
+            self.rounds = 0;
+        }
         // It may begin again by itself, and then is what it is.
         if !self.has_ended() {
             self.rejected = false;
@@ -96,6 +106,9 @@ impl<P: Protocol> Ncp<P> {
 
     pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) -> Option<Signal> {
         let before = self.automaton.state();
+        if before == State::AckSent && self.rounds < MORE_ROUNDS && self.automaton.try_on() {
+            self.rounds += 1;
+        }
         let signal = self.automaton.handle_timeout(context);
         let negotiating = matches!(before, State::ReqSent | State::AckRcvd | State::AckSent);
         if signal == Some(Signal::Finished) && negotiating {

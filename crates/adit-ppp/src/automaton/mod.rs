@@ -167,6 +167,15 @@ impl<P: Protocol> Automaton<P> {
         self.step(input, Cause::default(), context)
     }
 
+    /// Gives all tries anew if none is left. True if so.
+    pub(crate) fn try_on(&mut self) -> bool {
+        let none_left = self.counter == 0;
+        if none_left {
+            self.counter = self.restart.max_configure;
+        }
+        none_left
+    }
+
     pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) -> Option<Signal> {
         self.repeat_if_due(context);
         if self.deadline.is_none_or(|deadline| context.now < deadline) {

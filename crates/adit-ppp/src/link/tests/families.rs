@@ -221,3 +221,28 @@ fn a_client_keeps_its_identifier_and_does_without_dns() {
         }
     ));
 }
+
+/// The client is up already and says no more by itself, so giving up would leave it up alone.
+#[test]
+fn a_family_that_the_peer_has_asked_for_is_tried_longer() {
+    let ack = 2;
+    for seconds in [50, 170] {
+        let mut pair = Pair::good(server_config(), client_config());
+        pair.swallows = Some((To::Server, IPV6CP, ack));
+        pair.seconds(seconds);
+        assert!(pair.client.ipv6_open() && pair.server.ipv4_open());
+        assert!(!pair.server.ipv6_open());
+        pair.swallows = None;
+        pair.seconds(5);
+        assert!(pair.both_open(), "after {seconds} s");
+        assert_eq!(pair.down(), (None, None));
+    }
+    let mut pair = Pair::good(server_config(), client_config());
+    pair.swallows = Some((To::Server, IPV6CP, ack));
+    pair.seconds(300);
+    let failed = NcpState::Failed(Failure::NoAnswer);
+    assert_eq!(pair.server.ipv6cp_state(), failed);
+    let tries = pair.sent(To::Client, IPV6CP, 1);
+    assert_eq!(tries, 60, "six times max-configure");
+    assert!(pair.server.ipv4_open());
+}

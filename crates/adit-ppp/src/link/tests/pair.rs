@@ -24,6 +24,8 @@ pub(super) struct Pair {
     pub(super) server_events: Vec<Event>,
     pub(super) client_events: Vec<Event>,
     pub(super) line: Line,
+    /// Frames of this protocol with this code never come to that end.
+    pub(super) swallows: Option<(To, u16, u8)>,
     /// The verdict on certificates.
     pub(super) certificates: bool,
     /// Everything that was sent, lost or not.
@@ -45,6 +47,7 @@ impl Pair {
             server_events: Vec::new(),
             client_events: Vec::new(),
             line,
+            swallows: None,
             certificates: true,
             sent: Vec::new(),
             now,
@@ -89,6 +92,10 @@ impl Pair {
 
     fn fly(&mut self, to: To, frame: Vec<u8>) {
         self.sent.push((to, frame.clone()));
+        let swallowed = |(end, number, code)| end == to && is(&frame, number, code);
+        if self.swallows.is_some_and(swallowed) {
+            return;
+        }
         let copies = 1 + u32::from(self.rng.below(100) < self.line.duplicate_percent);
         for _ in 0..copies {
             if self.rng.below(100) < self.line.loss_percent {
@@ -158,11 +165,15 @@ impl Pair {
 
     /// How many frames of a protocol with a code went to one end.
     pub(super) fn sent(&self, to: To, number: u16, code: u8) -> usize {
-        let [high, low] = number.to_be_bytes();
-        let start = [0xff, 3, high, low, code];
         self.sent
             .iter()
-            .filter(|(other, frame)| *other == to && frame.starts_with(&start))
+            .filter(|(other, frame)| *other == to && is(frame, number, code))
             .count()
     }
+}
+
+/// Whether a frame is of that protocol with that code.
+fn is(frame: &[u8], number: u16, code: u8) -> bool {
+    let [high, low] = number.to_be_bytes();
+    frame.starts_with(&[0xff, 3, high, low, code])
 }
