@@ -4,8 +4,8 @@
 //!
 //! Holds AES-CBC (RFC 3602) and HMAC with SHA-1 and SHA2-256 (RFC 2404, RFC 4868) for x86-64. It is
 //! the only code of this crate with `unsafe`, and only behind a [`Kernel`], which exists for a level
-//! of instructions only once they were found. Everything it does, the one-packet code does too: it
-//! must never give another result, nor branch on a secret.
+//! of instructions only once they were found, but for [`prefetch`], which every processor has. Everything
+//! it does, the one-packet code does too: it must never give another result, nor branch on a secret.
 
 #[cfg(not(target_arch = "x86_64"))]
 mod none;
@@ -13,11 +13,27 @@ mod none;
 mod x86;
 
 #[cfg(not(target_arch = "x86_64"))]
+use self::none::load_ahead;
+#[cfg(not(target_arch = "x86_64"))]
 pub(crate) use self::none::{LaneKeys, Lanes};
+#[cfg(target_arch = "x86_64")]
+use self::x86::load_ahead;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use self::x86::{LaneKeys, Lanes};
 
 use std::sync::OnceLock;
+
+/// Bytes that a processor loads at once.
+const LINE: usize = 64;
+
+/// Asks the processor to load what is soon needed, without waiting for it. So many things can be on
+/// their way from memory at the same time. Changes nothing, and does nothing where it is not known how.
+pub fn prefetch<T>(value: &T) {
+    let start = std::ptr::from_ref(value).addr() % LINE;
+    for offset in (0..start + size_of::<T>()).step_by(LINE) {
+        load_ahead(value, offset.wrapping_sub(start));
+    }
+}
 
 /// A block of AES.
 pub(crate) type Block = [u8; 16];

@@ -22,7 +22,7 @@ pub use self::esp::{
     SuiteMismatch, ToAuthenticate, ToSeal, VerifyError, authenticate_batch, seal_batch,
 };
 pub use self::hash::{Digest, Hash, HmacKey};
-pub use self::lanes::Kernel;
+pub use self::lanes::{Kernel, prefetch};
 pub use self::rng::Rng;
 
 /// A key whose length is not the algorithm's.

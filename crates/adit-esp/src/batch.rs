@@ -24,7 +24,7 @@ pub struct SealBatch<T> {
 #[derive(Debug)]
 struct Sealing<T> {
     buf: PacketBuf,
-    /// None for one that only passes.
+    /// None for one that only passes, or is sealed already.
     seal: Option<(EspKeys, Numbers)>,
     malformed: bool,
     tag: T,
@@ -57,9 +57,15 @@ impl<T> SealBatch<T> {
         next_header: u8,
         tag: T,
     ) -> Result<(), (SealError, PacketBuf, T)> {
-        match sa.seal_later(&mut buf, next_header) {
+        // What gains nothing by waiting is sealed while it is at hand.
+        let sealed = if sa.has_lanes() {
+            sa.seal_later(&mut buf, next_header).map(Some)
+        } else {
+            sa.seal(&mut buf, next_header).map(|()| None)
+        };
+        match sealed {
             Ok(seal) => {
-                self.add(buf, Some(seal), tag);
+                self.add(buf, seal, tag);
                 Ok(())
             }
             Err(error) => Err((error, buf, tag)),
@@ -117,25 +123,47 @@ impl<T> ToSeal for Sealing<T> {
 /// Packets that were received together, in their order; `T` is what the caller knows of each.
 #[derive(Debug)]
 pub struct OpenBatch<'a, T> {
-    tags: Vec<T>,
-    packets: Vec<Received<'a>>,
+    packets: Vec<Opening<'a, T>>,
 }
+
+#[derive(Debug)]
+struct Opening<'a, T> {
+    packet: Received<'a>,
+    /// Until it is opened.
+    tag: Option<T>,
+    /// What of it is to be given on.
+    range: Option<Range<usize>>,
+}
+
+/// Packets that one read of a socket brings at most, as a rule: a batch takes room for them once.
+const ONE_READ: usize = 64;
 
 impl<'a, T> OpenBatch<'a, T> {
     /// Whole packets, SPI to ICV. Others may be among them, as long as they are not
     /// [expected](Received::expect).
     pub fn new(packets: impl IntoIterator<Item = (T, &'a mut [u8])>) -> Self {
-        let received = |(tag, packet)| (tag, Received::new(packet));
-        let (tags, packets) = packets.into_iter().map(received).unzip();
-        Self { tags, packets }
+        let mut received = Vec::with_capacity(ONE_READ);
+        received.extend(packets.into_iter().map(|(tag, packet)| Opening {
+            packet: Received::new(packet),
+            tag: Some(tag),
+            range: None,
+        }));
+        Self { packets: received }
+    }
+
+    /// The packets, in their order.
+    pub fn packets(&self) -> impl Iterator<Item = &[u8]> {
+        self.packets.iter().map(|opening| opening.packet.packet())
     }
 
     /// Computes the MACs of those for which `expect` calls [`Received::expect`], as far as it is
     /// faster to do so together. It says nothing about them: [`Received::open`] does.
     pub fn authenticate(&mut self, kernel: Kernel, mut expect: impl FnMut(&T, &mut Received<'_>)) {
         if self.packets.len() > 1 {
-            for (tag, packet) in self.tags.iter().zip(&mut self.packets) {
-                expect(tag, packet);
+            for Opening { packet, tag, .. } in &mut self.packets {
+                if let Some(tag) = tag {
+                    expect(tag, packet);
+                }
             }
             authenticate_batch(kernel, &mut self.packets);
         }
@@ -148,12 +176,14 @@ impl<'a, T> OpenBatch<'a, T> {
         mut open: impl FnMut(T, &mut Received<'a>) -> Option<Range<usize>>,
         give: impl FnOnce(&[&[u8]]),
     ) {
-        let packets = self.tags.into_iter().zip(&mut self.packets);
-        let ranges: Vec<_> = packets.map(|(tag, packet)| open(tag, packet)).collect();
-        let packets = self.packets.iter().zip(ranges);
-        let found: Vec<&[u8]> = packets
-            .filter_map(|(packet, range)| packet.packet().get(range?))
-            .collect();
+        for Opening { packet, tag, range } in &mut self.packets {
+            *range = tag.take().and_then(|tag| open(tag, packet));
+        }
+        let mut found: Vec<&[u8]> = Vec::with_capacity(self.packets.len());
+        found.extend(self.packets.iter_mut().filter_map(|opening| {
+            let range = opening.range.take()?;
+            opening.packet.packet().get(range)
+        }));
         if !found.is_empty() {
             give(&found);
         }
@@ -205,14 +235,15 @@ impl<'a> Received<'a> {
     }
 }
 
-impl ToAuthenticate for Received<'_> {
+impl<T> ToAuthenticate for Opening<'_, T> {
     fn parts(&mut self) -> Option<MacParts<'_>> {
-        let (keys, high) = self.expected.as_ref()?;
+        let packet = &mut self.packet;
+        let (keys, high) = packet.expected.as_ref()?;
         Some(MacParts {
             keys,
-            packet: self.packet,
+            packet: packet.packet,
             high: *high,
-            mac: &mut self.mac,
+            mac: &mut packet.mac,
         })
     }
 }

@@ -6,7 +6,7 @@ mod icv;
 use std::ops::Range;
 use std::time::Instant;
 
-use adit_crypto::{EspKeys, EspSuite, KeyLength, PacketMac, Rng, VerifyError};
+use adit_crypto::{EspKeys, EspSuite, KeyLength, PacketMac, Rng, VerifyError, prefetch};
 
 use self::icv::InboundKeys;
 use crate::lifetime::{Expiry, Lifetime, Meter};
@@ -142,6 +142,22 @@ impl InboundSa {
         self.open_with(packet, None)
     }
 
+    /// Has loaded what a packet of this SA will need, but for the keys, without waiting for it.
+    pub fn prefetch(&self, packet: &[u8]) {
+        prefetch(&self.spi);
+        prefetch(&self.keys);
+        prefetch(&self.meter);
+        prefetch(&self.stats);
+        if let Some((_, low)) = header_of(packet) {
+            self.window.prefetch(low);
+        }
+    }
+
+    /// The same for the keys, which can be found only once the SA itself is loaded.
+    pub fn prefetch_keys(&self) {
+        self.keys.prefetch();
+    }
+
     /// As [`open`](Self::open), of a packet whose MAC may have been computed under the keys of
     /// [`expects`](Self::expects).
     pub(crate) fn open_with(
@@ -169,10 +185,10 @@ impl InboundSa {
     }
 
     /// What a packet would be verified with, were it to come now; `None` if it would be refused
-    /// before.
+    /// before, or if these keys make no MAC together with others.
     pub(crate) fn expects(&self, packet: &[u8]) -> Option<(EspKeys, Option<u32>)> {
         let (spi, low) = header_of(packet)?;
-        if spi != self.spi || self.meter.is_used_up() {
+        if spi != self.spi || !self.keys.has_lanes() || self.meter.is_used_up() {
             return None;
         }
         let sequence = self.number(low).ok()?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use adit_crypto::{EspKeys, EspSuite, KeyLength, MalformedPacket, Rng};
+use adit_crypto::{EspKeys, EspSuite, KeyLength, MalformedPacket, Rng, prefetch};
 use adit_wire::{NoRoom, PacketBuf};
 
 use crate::lifetime::{Expiry, Lifetime, Meter};
@@ -121,6 +121,21 @@ impl OutboundSa {
     /// The suite that is sent with, see [`follow`](Self::follow).
     pub fn suite(&self) -> EspSuite {
         self.keys.suite()
+    }
+
+    /// Has loaded what the next packet will need, but for the keys, without waiting for it.
+    pub fn prefetch(&self) {
+        prefetch(self);
+    }
+
+    /// The same for the keys, which can be found only once the SA itself is loaded.
+    pub fn prefetch_keys(&self) {
+        self.keys.prefetch();
+    }
+
+    /// Whether it gains anything to seal packets together with others.
+    pub(crate) fn has_lanes(&self) -> bool {
+        self.keys.has_lanes()
     }
 
     /// Makes an ESP packet of the payload in `buf`, in place: SPI, sequence number and IV in

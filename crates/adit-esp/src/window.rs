@@ -2,6 +2,8 @@
 //! come. The ring of words is RFC 6479's idea, so that moving ahead clears whole words. It must
 //! never be marked before the packet's integrity check has passed.
 
+use adit_crypto::prefetch;
+
 /// Words in the ring. It holds more bits than the window is wide, so that the word at the right
 /// edge can be cleared while all of the window is still there.
 const WORDS: usize = 32;
@@ -83,6 +85,16 @@ impl ReplayWindow {
             *word |= bit;
         }
         Ok(newest)
+    }
+
+    /// Has loaded what a packet with this lower half of its number will need.
+    pub(crate) fn prefetch(&self, low: u32) {
+        prefetch(&self.highest);
+        // The ring has a whole number of turns in 2^32.
+        let (index, _) = place(low.into());
+        if let Some(word) = self.seen.get(index) {
+            prefetch(word);
+        }
     }
 
     /// The extended number of which `low` is the lower half: the one in the 2^32 numbers from the

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::batch::PacketMac;
 use super::{EspCipher, EspSuite, HEADER_LEN, SALT_LEN};
-use crate::lanes::LaneKeys;
+use crate::lanes::{LaneKeys, prefetch};
 use crate::{BlockCipher, CbcKey, Digest, Hash, HmacKey, KeyLength};
 
 /// A packet whose length the suite cannot have: too short, or its encrypted part is not whole
@@ -124,6 +124,22 @@ impl EspKeys {
     /// The suite.
     pub fn suite(&self) -> EspSuite {
         self.suite
+    }
+
+    /// Has the keys loaded that a batch of packets will need, see [`prefetch`].
+    pub fn prefetch(&self) {
+        match &*self.transform {
+            Transform::Cbc(cbc) => prefetch(&cbc.lanes),
+            Transform::Gcm { key, salt } => {
+                prefetch(key);
+                prefetch(salt);
+            }
+        }
+    }
+
+    /// Whether packets of one batch may be worked on side by side.
+    pub fn has_lanes(&self) -> bool {
+        self.cbc().is_some_and(|cbc| cbc.lanes.is_some())
     }
 
     /// Goes over to another suite that has the same keys: HMAC-SHA2-256 of the other length. Any

@@ -12,6 +12,9 @@ pub(crate) enum Lanes {}
 /// Keys that there are not.
 pub(crate) struct LaneKeys(Infallible);
 
+/// Loads nothing.
+pub(super) fn load_ahead<T>(_value: &T, _offset: usize) {}
+
 /// A text for no lane.
 pub(crate) struct CbcJob<'a>(Infallible, std::marker::PhantomData<&'a mut [u8]>);
 

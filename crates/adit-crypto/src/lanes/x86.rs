@@ -16,12 +16,21 @@ mod hmac;
 mod midstates;
 mod sha;
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
 use self::aes::RoundKeys;
 use self::cbc::CbcJob;
 use self::hmac::MacJob;
 use self::midstates::Midstates;
 use super::Block;
 use crate::Hash;
+
+/// Has the line loaded that is so many bytes from a value's start.
+pub(super) fn load_ahead<T>(value: &T, offset: usize) {
+    let start = std::ptr::from_ref(value).cast::<i8>();
+    // SAFETY: SSE is part of x86-64. The address is a hint and may be any: nothing is accessed.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(offset)) };
+}
 
 /// Sets of instructions. A value of this type is made by [`found`](Self::found) alone, which is what
 /// every `unsafe` block here relies on.

@@ -33,6 +33,15 @@ impl InboundKeys {
         self.keys.suite()
     }
 
+    pub(super) fn prefetch(&self) {
+        self.keys.prefetch();
+    }
+
+    /// Whether a MAC under these keys can be computed together with others.
+    pub(super) fn has_lanes(&self) -> bool {
+        self.keys.has_lanes()
+    }
+
     /// The keys that a packet of this length would be verified with: no length is possible for
     /// both ICVs.
     pub(super) fn expected(&self, len: usize) -> EspKeys {

@@ -243,11 +243,8 @@ impl Shard {
             }
             Ok(adit_l2tp::Packet::Data(data)) => data,
         };
-        let key = self.by_ids.get(&(data.tunnel, data.session)).copied();
-        let owned = key.and_then(|key| {
-            let record = self.sessions.get_mut(key.0)?;
-            (record.group == group).then_some((key, record))
-        });
+        let key = self.session_of(group, (data.tunnel, data.session));
+        let owned = key.and_then(|key| Some((key, self.sessions.get_mut(key.0)?)));
         let Some((key, record)) = owned else {
             if early {
                 return Some(again);

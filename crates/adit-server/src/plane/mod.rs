@@ -9,11 +9,13 @@
 //! here holds two locks, and what control learns from a shard is a copy, so that no lock can outlive
 //! the call. No allocation and no copy per packet, and no log line.
 
+mod ahead;
 mod clients;
 mod inbound;
 mod outbound;
 mod policy;
 mod quoted;
+mod routes;
 mod sas;
 mod shard;
 mod table;

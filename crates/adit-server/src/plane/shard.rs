@@ -16,8 +16,8 @@ use adit_ppp::{Echoes, Framing};
 use adit_wire::{Channel, Path};
 use hashbrown::HashMap;
 use ipnet::{Ipv4Net, Ipv6Net};
-use prefix_trie::PrefixMap;
 
+use super::routes::Routes;
 use super::table::Table;
 use super::{Common, GroupKey, SessionKey, home_of};
 use crate::budget::Budget;
@@ -56,6 +56,8 @@ pub(super) struct Group {
     pub(super) path: Path,
     /// Whether any authentic packet has come.
     pub(super) heard: bool,
+    /// The session that data came for last, which is most likely that of the next.
+    pub(super) last: Option<SessionKey>,
     /// Oldest first.
     pub(super) outbound: Vec<Outbounds>,
 }
@@ -121,8 +123,7 @@ pub(super) struct Shard {
     pub(super) groups: Table<Group>,
     pub(super) sessions: Table<Record>,
     pub(super) by_ids: HashMap<(u16, u16), SessionKey>,
-    routes4: PrefixMap<Ipv4Net, SessionKey>,
-    routes6: PrefixMap<Ipv6Net, SessionKey>,
+    routes: Routes,
     /// What the policy says of the users of sessions, wherever they are.
     pub(super) rules: HashMap<SessionKey, Arc<Rules>>,
     /// Groups whose newest SA wants to be replaced, not yet told.
@@ -143,8 +144,7 @@ impl Shard {
             groups: Table::new(index),
             sessions: Table::new(index),
             by_ids: HashMap::new(),
-            routes4: PrefixMap::new(),
-            routes6: PrefixMap::new(),
+            routes: Routes::default(),
             rules: HashMap::new(),
             worn: Vec::new(),
             common,
@@ -172,6 +172,7 @@ impl Shard {
         GroupKey(self.groups.insert(Group {
             path,
             heard: false,
+            last: None,
             outbound: Vec::new(),
         }))
     }
@@ -295,18 +296,34 @@ impl Shard {
         Some(record)
     }
 
-    pub(super) fn set_route4(&mut self, to: Ipv4Net, key: Option<SessionKey>) {
-        match key {
-            Some(key) => self.routes4.insert(to, key),
-            None => self.routes4.remove(&to),
+    /// The session of a group that has these numbers.
+    pub(super) fn session_of(&mut self, group: GroupKey, ids: (u16, u16)) -> Option<SessionKey> {
+        let is_it = |shard: &Self, key: SessionKey| {
+            let record = shard.sessions.get(key.0);
+            record.is_some_and(|record| {
+                record.group == group && (record.local_tunnel, record.local_session) == ids
+            })
         };
+        let last = self.groups.get(group.0).and_then(|state| state.last);
+        if let Some(last) = last.filter(|last| is_it(self, *last)) {
+            return Some(last);
+        }
+        let key = *self.by_ids.get(&ids)?;
+        if !is_it(self, key) {
+            return None;
+        }
+        if let Some(state) = self.groups.get_mut(group.0) {
+            state.last = Some(key);
+        }
+        Some(key)
+    }
+
+    pub(super) fn set_route4(&mut self, to: Ipv4Net, key: Option<SessionKey>) {
+        self.routes.set4(to, key);
     }
 
     pub(super) fn set_route6(&mut self, to: Ipv6Net, key: Option<SessionKey>) {
-        match key {
-            Some(key) => self.routes6.insert(to, key),
-            None => self.routes6.remove(&to),
-        };
+        self.routes.set6(to, key);
     }
 
     pub(super) fn set_rules(&mut self, key: SessionKey, rules: Option<Arc<Rules>>) {
@@ -317,20 +334,11 @@ impl Shard {
     }
 
     pub(super) fn route_count(&self) -> usize {
-        self.routes4.len() + self.routes6.len()
+        self.routes.len()
     }
 
     pub(super) fn route(&self, destination: IpAddr) -> Option<SessionKey> {
-        match destination {
-            IpAddr::V4(address) => self
-                .routes4
-                .get_lpm(&Ipv4Net::from(address))
-                .map(|(_, key)| *key),
-            IpAddr::V6(address) => self
-                .routes6
-                .get_lpm(&Ipv6Net::from(address))
-                .map(|(_, key)| *key),
-        }
+        self.routes.find(destination)
     }
 
     /// The sources of the ICMP errors that the server makes.

@@ -161,6 +161,7 @@ impl Turn<'_> {
         to_tun: impl FnOnce(&[&[u8]]),
     ) {
         let mut batch = OpenBatch::new(datagrams);
+        self.shard.expect_inbound(batch.packets());
         batch.authenticate(Kernel::best(), |_, packet| self.shard.expect(packet));
         let take = |path, packet: &mut _| self.take_datagram(path, packet, now);
         batch.open(take, to_tun);
@@ -243,6 +244,13 @@ impl Turn<'_> {
             }));
         }
         ip
+    }
+
+    /// Says what packets from TUN will be given to [`keep_tun`](Self::keep_tun), so that what they need
+    /// comes from memory for all of them at the same time. Changes nothing.
+    pub fn expect_tun<'a>(&self, packets: impl IntoIterator<Item = &'a PacketBuf>) {
+        let packets = packets.into_iter().map(PacketBuf::as_slice);
+        self.shard.expect_outbound(packets);
     }
 
     /// Takes an IP packet from TUN with [`HEADROOM`](crate::HEADROOM) before and

@@ -128,6 +128,7 @@ async fn read_tun(carrier: Rc<Carrier>) -> Result<(), ServeError> {
         readable.map_err(system("cannot wait for TUN"))?;
         let read = carrier.read(&mut packets);
         carrier.carry(|turn, free, now| {
+            turn.expect_tun(&packets);
             let kept = packets.drain(..);
             free.extend(kept.filter_map(|packet| turn.keep_tun(packet, now)));
         });
