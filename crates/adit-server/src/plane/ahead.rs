@@ -14,12 +14,17 @@ const TOGETHER: usize = 64;
 impl Shard {
     /// For packets of UDP 4500 that arrived.
     pub(super) fn expect_inbound<'a>(&self, mut packets: impl Iterator<Item = &'a [u8]>) {
+        let mut last = None;
         loop {
             let mut found = [None; TOGETHER];
             let mut count = 0;
             for (found, packet) in found.iter_mut().zip(packets.by_ref()) {
                 count += 1;
                 let spi = adit_esp::spi_of(packet);
+                // One flow has many packets on end, and is looked up once.
+                if std::mem::replace(&mut last, spi) == spi {
+                    continue;
+                }
                 let entry = spi.and_then(|spi| self.inbound.get(&spi));
                 *found = entry.map(|entry| (entry, packet));
             }
@@ -49,13 +54,18 @@ impl Shard {
 
     /// For IP packets from TUN.
     pub(super) fn expect_outbound<'a>(&self, mut packets: impl Iterator<Item = &'a [u8]>) {
+        let mut last = None;
         loop {
             let mut keys = [None; TOGETHER];
             let mut count = 0;
             for (found, packet) in keys.iter_mut().zip(packets.by_ref()) {
                 count += 1;
                 let header = IpHeader::parse(packet).ok();
-                *found = header.and_then(|header| self.route(header.destination));
+                let to = header.map(|header| header.destination);
+                if std::mem::replace(&mut last, to) == to {
+                    continue;
+                }
+                *found = to.and_then(|to| self.route(to));
             }
             let records = keys.map(|key| self.sessions.get(key?.0));
             for record in records.iter().flatten() {
