@@ -143,7 +143,7 @@ fn datagrams_that_come_together() {
 
 #[test]
 fn packets_that_come_together() {
-    let ((mut alone, ids), (mut batched, _)) = (connected(), connected());
+    let ((mut alone, ids), (batched, _)) = (connected(), connected());
     let now = alone.now();
     let mut packets = Vec::new();
     for round in 0..8_usize {
@@ -169,23 +169,24 @@ fn packets_that_come_together() {
         packets.push(b"no packet".to_vec());
     }
     let mut kept = 0;
+    let mut worker = batched.server.workers().remove(0);
     for part in packets.chunks(50) {
+        let mut turn = worker.turn();
         let mut expected = Vec::new();
         for packet in part {
             let mut buf = PacketBuf::from_slice(HEADROOM, packet, TAILROOM);
-            let back = batched.server.keep_tun(buf.clone(), now);
+            let back = turn.keep_tun(buf.clone(), now);
             let path = alone.server.handle_tun(&mut buf, now);
             assert_eq!(back.is_none(), path.is_some());
             kept += usize::from(back.is_none());
             expected.extend(path.map(|path| (buf.as_slice().to_vec(), path)));
         }
-        let sealed: Vec<_> = batched
-            .server
+        let sealed: Vec<_> = turn
             .seal_kept()
             .map(|(buf, path)| (buf.as_slice().to_vec(), path))
             .collect();
         assert_eq!(sealed, expected);
-        assert_eq!(batched.server.seal_kept().count(), 0);
+        assert_eq!(turn.seal_kept().count(), 0);
     }
     assert!(kept > 100);
     assert_eq!(batched.server.stats(), alone.server.stats());

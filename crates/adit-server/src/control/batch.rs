@@ -1,14 +1,13 @@
-//! What comes together is worked on together: the MACs of datagrams that one read brought, and the
-//! sealing of packets that one wait for TUN brought. Everything else is done for each in its turn.
+//! What comes together is worked on together: the MACs of datagrams that one read brought. Everything
+//! else is done for each in its turn.
 
 use std::time::Instant;
 
 use adit_crypto::Kernel;
 use adit_esp::OpenBatch;
-use adit_wire::{Channel, PacketBuf, Path};
+use adit_wire::{Channel, Path};
 
 use super::Server;
-use crate::plane::Seal;
 
 impl Server {
     /// Takes datagrams that arrived together, each as
@@ -29,21 +28,5 @@ impl Server {
         });
         let take = |path, packet: &mut _| self.take_datagram(path, packet, now);
         batch.open(take, to_tun);
-    }
-
-    /// As [`handle_tun`](Self::handle_tun), but a packet that goes to a session is kept until
-    /// [`seal_kept`](Self::seal_kept). Gives the buffer back if there is none.
-    pub fn keep_tun(&mut self, mut packet: PacketBuf, now: Instant) -> Option<PacketBuf> {
-        let seal = Seal::Later(&mut self.kept);
-        let outbound = self.plane.outbound(&mut packet, seal, now);
-        match self.take_outbound(outbound, now) {
-            Some(_) => None,
-            None => Some(packet),
-        }
-    }
-
-    /// Seals what [`keep_tun`](Self::keep_tun) kept, and gives out the datagrams in their order.
-    pub fn seal_kept(&mut self) -> impl Iterator<Item = (PacketBuf, Path)> {
-        self.kept.seal(Kernel::best())
     }
 }

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adit_crypto::Rng;
-use adit_esp::{Received, SealBatch};
+use adit_esp::Received;
 use adit_link::pool::{Claims, PrefixLength};
 use adit_wire::{Channel, PacketBuf, Path, Transmit};
 use hashbrown::HashMap;
@@ -48,7 +48,7 @@ use crate::config::Config;
 use crate::event::{Decision, Event, SessionId};
 use crate::info::SessionInfo;
 use crate::plane::{
-    Common, GroupKey, Inbound, Learnt, NON_ESP_MARKER, Outbound, Plane, Seal, SessionKey,
+    Common, GroupKey, Inbound, Learnt, NON_ESP_MARKER, Outbound, Plane, SessionKey,
 };
 use crate::stats::{Gauges, Stats};
 use crate::timers::Timers;
@@ -116,17 +116,16 @@ impl Job {
 
 /// The server, without its sockets.
 ///
-/// Feed it with [`handle_datagram`](Self::handle_datagram), [`handle_tun`](Self::handle_tun), both of
-/// which have twins for several at once ([`handle_datagrams`](Self::handle_datagrams),
-/// [`keep_tun`](Self::keep_tun)), [`handle_timeout`](Self::handle_timeout),
-/// [`handle_job`](Self::handle_job) and [`handle_verdict`](Self::handle_verdict); after each call
-/// (or batch of calls) take everything from [`seal_kept`](Self::seal_kept),
+/// Feed it with [`handle_datagram`](Self::handle_datagram) or, several at once,
+/// [`handle_datagrams`](Self::handle_datagrams), [`handle_tun`](Self::handle_tun),
+/// [`handle_timeout`](Self::handle_timeout), [`handle_job`](Self::handle_job) and
+/// [`handle_verdict`](Self::handle_verdict); after each call (or batch of calls) take everything from
 /// [`poll_transmit`](Self::poll_transmit), [`poll_oversize`](Self::poll_oversize), [`poll_tun`](Self::poll_tun),
 /// [`poll_event`](Self::poll_event) and [`poll_job`](Self::poll_job) until they give `None`, then
 /// wait no longer than [`poll_timeout`](Self::poll_timeout) says.
 ///
 /// For several threads there is a second face to the packet path: [`workers`](Self::workers), whose
-/// notes come back by [`handle_note`](Self::handle_note).
+/// notes come back by [`handle_note`](Self::handle_note), and which seals packets together.
 pub struct Server {
     config: Config,
     rng: Rng,
@@ -166,7 +165,6 @@ pub struct Server {
     throttle: Throttle,
     ppp_configs: HashMap<u16, Arc<adit_ppp::ServerConfig>>,
     /// Packets from TUN that are to be sealed together.
-    kept: SealBatch<Path>,
     transmits: VecDeque<Transmit>,
     oversize: VecDeque<Transmit>,
     to_tun: VecDeque<Vec<u8>>,
@@ -222,7 +220,6 @@ impl Server {
             pools,
             throttle: Throttle::new(&config.limits),
             ppp_configs: HashMap::new(),
-            kept: SealBatch::new(),
             transmits: VecDeque::new(),
             oversize: VecDeque::new(),
             to_tun: VecDeque::new(),
@@ -275,11 +272,7 @@ impl Server {
     /// [`TAILROOM`](crate::TAILROOM) after it. If it goes to a session, it is a sealed datagram
     /// afterwards, and the path to send it on is returned.
     pub fn handle_tun(&mut self, packet: &mut PacketBuf, now: Instant) -> Option<Path> {
-        let outbound = self.plane.outbound(packet, Seal::Now, now);
-        self.take_outbound(outbound, now)
-    }
-
-    fn take_outbound(&mut self, outbound: Outbound, now: Instant) -> Option<Path> {
+        let outbound = self.plane.outbound(packet, now);
         self.rekey_by_volume(now);
         match outbound {
             Outbound::Sealed(path) => Some(path),

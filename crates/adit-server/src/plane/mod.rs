@@ -300,16 +300,11 @@ impl Plane {
     }
 
     /// Takes an IP packet from TUN and makes the datagram of it.
-    pub(crate) fn outbound(
-        &mut self,
-        packet: &mut PacketBuf,
-        mut seal: Seal<'_>,
-        now: Instant,
-    ) -> Outbound {
-        let first = self.with(0, |shard| shard.outbound(packet, seal.again(), now));
+    pub(crate) fn outbound(&mut self, packet: &mut PacketBuf, now: Instant) -> Outbound {
+        let first = self.with(0, |shard| shard.outbound(packet, Seal::Now, now));
         let taken = match first {
             Some(Outbound::Elsewhere(shard)) => {
-                self.with(shard, |shard| shard.outbound_here(packet, seal, now))
+                self.with(shard, |shard| shard.outbound_here(packet, Seal::Now, now))
             }
             first => first,
         };

@@ -48,16 +48,6 @@ pub(crate) enum Seal<'a> {
     Later(&'a mut SealBatch<Path>),
 }
 
-impl Seal<'_> {
-    /// The same once more.
-    pub(super) fn again(&mut self) -> Seal<'_> {
-        match self {
-            Self::Now => Seal::Now,
-            Self::Later(batch) => Seal::Later(batch),
-        }
-    }
-}
-
 impl Shard {
     /// Takes an IP packet from TUN and makes the datagram of it.
     pub(super) fn outbound(
