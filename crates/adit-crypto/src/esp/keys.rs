@@ -42,19 +42,20 @@ pub enum VerifyError {
 #[derive(Clone)]
 pub struct EspKeys {
     suite: EspSuite,
-    transform: Arc<Transform>,
+    transform: Transform,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one per SA, and a box would cost the packet path a miss"
-)]
-pub(super) enum Transform {
-    Cbc(CbcTransform),
-    Gcm {
-        key: LessSafeKey,
-        salt: Zeroizing<[u8; SALT_LEN]>,
-    },
+/// Which of the two it is can be told without a look at the keys, which are far away where there are many.
+#[derive(Clone)]
+enum Transform {
+    Cbc(Arc<CbcTransform>),
+    Gcm(Arc<GcmTransform>),
+}
+
+/// AES-GCM.
+struct GcmTransform {
+    key: LessSafeKey,
+    salt: Zeroizing<[u8; SALT_LEN]>,
 }
 
 /// A CBC cipher and an HMAC.
@@ -94,14 +95,14 @@ impl EspKeys {
                 let seed = Hash::Sha2_256.hmac(keymat, &[b"adit ESP initialization vectors"]);
                 let iv_key = seed.get(..16).ok_or(wrong)?;
                 let is_aes = cipher != BlockCipher::TripleDes;
-                Transform::Cbc(CbcTransform {
+                Transform::Cbc(Arc::new(CbcTransform {
                     key: CbcKey::new(cipher, cipher_key)?,
                     mac: HmacKey::new(mac.hash(), rest),
                     iv: CbcKey::new(BlockCipher::Aes128, iv_key)?,
                     lanes: is_aes
                         .then(|| LaneKeys::new(cipher_key, iv_key, mac.hash(), rest))
                         .flatten(),
-                })
+                }))
             }
             _ => {
                 let algorithm = match suite.cipher {
@@ -109,16 +110,13 @@ impl EspKeys {
                     _ => &aead::AES_256_GCM,
                 };
                 let key = UnboundKey::new(algorithm, cipher_key).map_err(|_| wrong)?;
-                Transform::Gcm {
+                Transform::Gcm(Arc::new(GcmTransform {
                     key: LessSafeKey::new(key),
                     salt: Zeroizing::new(*rest.first_chunk().ok_or(wrong)?),
-                }
+                }))
             }
         };
-        Ok(Self {
-            suite,
-            transform: Arc::new(transform),
-        })
+        Ok(Self { suite, transform })
     }
 
     /// The suite.
@@ -128,12 +126,9 @@ impl EspKeys {
 
     /// Has the keys loaded that a batch of packets will need, see [`prefetch`].
     pub fn prefetch(&self) {
-        match &*self.transform {
+        match &self.transform {
             Transform::Cbc(cbc) => prefetch(&cbc.lanes),
-            Transform::Gcm { key, salt } => {
-                prefetch(key);
-                prefetch(salt);
-            }
+            Transform::Gcm(gcm) => prefetch(&**gcm),
         }
     }
 
@@ -166,8 +161,9 @@ impl EspKeys {
             len: packet.len(),
         };
         let parts = self.split(packet).ok_or(malformed)?;
-        match &*self.transform {
-            Transform::Cbc(CbcTransform { key, mac, iv, .. }) => {
+        match &self.transform {
+            Transform::Cbc(cbc) => {
+                let CbcTransform { key, mac, iv, .. } = &**cbc;
                 let mut unpredictable = counter_block(iv_counter);
                 iv.encrypt(&[0; 16], &mut unpredictable)
                     .map_err(|_| malformed)?;
@@ -180,7 +176,8 @@ impl EspKeys {
                     *to = *from;
                 }
             }
-            Transform::Gcm { key, salt } => {
+            Transform::Gcm(gcm) => {
+                let GcmTransform { key, salt } = &**gcm;
                 *parts.iv.first_chunk_mut().ok_or(malformed)? = iv_counter.to_be_bytes();
                 let tag = key
                     .seal_in_place_separate_tag(
@@ -225,7 +222,7 @@ impl EspKeys {
         let parts = self.split(packet).ok_or(malformed)?;
         let start = HEADER_LEN + self.suite.iv_len();
         let clear = start..start + parts.text.len();
-        match &*self.transform {
+        match &self.transform {
             Transform::Cbc(cbc) => {
                 let computed =
                     computed.and_then(|mac| Some((mac.over(clear.end, high, self)?, mac.lanes())));
@@ -252,7 +249,8 @@ impl EspKeys {
                         .map_err(|_| malformed)?,
                 }
             }
-            Transform::Gcm { key, salt } => {
+            Transform::Gcm(gcm) => {
+                let GcmTransform { key, salt } = &**gcm;
                 let tag = aead::Tag::try_from(&*parts.icv).map_err(|_| malformed)?;
                 key.open_in_place_separate_tag(
                     nonce(salt, parts.iv),
@@ -269,15 +267,18 @@ impl EspKeys {
 
     /// The transform, if it is a CBC cipher with an HMAC.
     pub(super) fn cbc(&self) -> Option<&CbcTransform> {
-        match &*self.transform {
+        match &self.transform {
             Transform::Cbc(cbc) => Some(cbc),
-            Transform::Gcm { .. } => None,
+            Transform::Gcm(_) => None,
         }
     }
 
     /// Tells keys apart, while they exist.
     pub(super) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.transform).addr()
+        match &self.transform {
+            Transform::Cbc(cbc) => Arc::as_ptr(cbc).addr(),
+            Transform::Gcm(gcm) => Arc::as_ptr(gcm).addr(),
+        }
     }
 
     /// Bytes of a packet that its MAC is over, all but the ICV; `None` if it is malformed.
