@@ -9,6 +9,7 @@ from client import LinuxClient, Profile
 from guest import Guest
 from pcap import Capture
 from server import PSK, USERS, Adit, check_let_go, check_log
+from shell import wait_for
 
 LINK = ipaddress.ip_network("2001:db8:b::/64")
 STALE = "2001:db8:b::dead"
@@ -40,6 +41,8 @@ def run(lab):
     client.wait_online()
     own = client.ipv6()
     lab.check(ipaddress.ip_address(own) in LINK, f"the client's address is of {LINK}", own)
+    # Linux asks nobody on its side of PPP, and may send before the server has asked the link.
+    wait_for("the server knows that nobody else has it", lambda: adit.session()["ipv6_prefixes"], 5)
     lab.check(client.ping(at.HOST6), f"a host of the link answers ({at.HOST6})", client.said)
     pinged = bench.host.run("ping", "-6", "-c", "3", "-W", "2", own, check=False)
     lab.check(pinged.returncode == 0, "the host reaches the client", pinged.stdout)
