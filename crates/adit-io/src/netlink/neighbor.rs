@@ -18,11 +18,10 @@ use super::{Netlink, NetlinkError};
 /// Marks the entries that are ours (NDA_PROTOCOL), so that others' stay.
 const OURS: RouteProtocol = RouteProtocol::Other(173);
 
-/// How long an owner has to answer. The client that wants the address waits for a second itself, RETRANS_TIMER
-/// of RFC 4861 10, for duplicate address detection; its first packet after that should find us decided.
-const ANSWER_WITHIN: Duration = Duration::from_millis(700);
+/// How long an owner has to answer: RETRANS_TIMER of RFC 4861 10, as for duplicate address detection.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether there was an answer.
-const LOOKS: u32 = 14;
+const LOOKS: u32 = 20;
 
 impl Netlink {
     /// Answers solicitations for `address` on an interface, as a router does that stands before its
@@ -63,7 +62,7 @@ impl Netlink {
         Ok(ours.filter_map(destination).collect())
     }
 
-    /// Whether a node on the link of an interface has `address`: asks it, and waits for less than a second.
+    /// Whether a node on the link of an interface has `address`: asks it, and waits up to a second.
     /// What the kernel knew of that neighbour is forgotten. The host's own addresses do not answer.
     pub async fn is_on_link(&self, index: u32, address: Ipv6Addr) -> Result<bool, NetlinkError> {
         let action = || format!("asking for {address} on interface {index}");
