@@ -132,7 +132,9 @@ fn loads(workers: u16, sessions: usize, rounds: usize) -> Vec<Load> {
         let owner = loads.iter_mut().position(|load| {
             let buf = PacketBuf::from_slice(HEADROOM, &packet, TAILROOM);
             load.worker.turn().keep_tun(buf, now);
-            load.worker.turn().seal_kept().count() > 0
+            let mut kept = Vec::new();
+            load.worker.turn().seal_kept(&mut kept, |_| ());
+            !kept.is_empty()
         });
         let headers = packet.first_chunk().expect("a packet");
         loads[owner.expect("somebody's")].outward.push(*headers);
@@ -189,11 +191,11 @@ fn carry(load: &mut Load) -> Times {
         }
         let start = clock();
         let mut turn = load.worker.turn();
-        turn.expect_tun(&load.free);
+        turn.expect_tun(load.free.iter().map(PacketBuf::as_slice));
         for buf in load.free.drain(..) {
             assert!(turn.keep_tun(buf, load.now).is_none());
         }
-        load.free.extend(turn.seal_kept().map(|(buf, _)| buf));
+        turn.seal_kept(&mut load.free, |_| ());
         drop(turn);
         times.outward.push(since(start));
         assert_eq!(load.free.len(), BATCH, "everything was carried");

@@ -7,8 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use adit_crypto::{EspCipher, EspMac, EspSuite};
+use adit_esp::Sealed;
 use adit_server::{HEADROOM, TAILROOM};
 use adit_tests::{ClientId, Datagram, HOST_V4, HOST_V6, Nat, World, is_server, setup, udp_packet};
+use adit_wire::offload::{Segments, VirtioHeader};
 use adit_wire::{Channel, PacketBuf, Path};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -181,16 +183,95 @@ fn packets_that_come_together() {
             kept += usize::from(back.is_none());
             expected.extend(path.map(|path| (buf.as_slice().to_vec(), path)));
         }
-        let sealed: Vec<_> = turn
-            .seal_kept()
-            .map(|(buf, path)| (buf.as_slice().to_vec(), path))
-            .collect();
+        let (mut sealed, mut free) = (Vec::new(), Vec::new());
+        turn.seal_kept(&mut free, |packets| sealed = given(packets));
         assert_eq!(sealed, expected);
-        assert_eq!(turn.seal_kept().count(), 0);
+        assert_eq!(free.len(), expected.len(), "every buffer comes back");
+        turn.seal_kept(&mut free, |_| panic!("nothing is sealed twice"));
     }
     assert!(kept > 100);
     assert_eq!(batched.server.stats(), alone.server.stats());
     assert!(alone.server.stats().cut > 0 && alone.server.stats().too_big > 0);
+}
+
+/// Datagrams with their ways.
+fn given(sealed: &Sealed<'_, Path>) -> Vec<(Vec<u8>, Path)> {
+    let packets = sealed.iter();
+    packets
+        .map(|(packet, path)| (packet.to_vec(), *path))
+        .collect()
+}
+
+/// What the kernel says of UDP datagrams of so many bytes that it gives as one packet.
+fn of_udp(to: IpAddr, size: u16) -> VirtioHeader {
+    let ([start, offset], [a, b]) = (
+        [if to.is_ipv4() { 20 } else { 40 }, 6_u16],
+        size.to_ne_bytes(),
+    );
+    let [[c, d], [e, f]] = [start, offset].map(u16::to_ne_bytes);
+    let bytes = [1, 5, 0, 0, a, b, c, d, e, f];
+    VirtioHeader::parse(&bytes).unwrap().0
+}
+
+#[test]
+fn packets_that_came_as_one() {
+    let ((mut alone, ids), (batched, _)) = (connected(), connected());
+    let now = alone.now();
+    let mut worker = batched.server.workers().remove(0);
+    let (mut neighbours, mut kept) = (0, 0);
+    // Many to a run, so many that a run is not enough, too large ones, and one.
+    for (length, size) in [
+        (20_000, 1200),
+        (60_000, 100),
+        (60_000, 1),
+        (6000, 1400),
+        (700, 900),
+    ] {
+        let mut turn = worker.turn();
+        let mut expected = Vec::new();
+        for id in &ids {
+            let state = alone.state(*id).clone();
+            let (v4, v6) = (state.ipv4.unwrap().into(), state.ipv6.unwrap().into());
+            for (from, to) in [(HOST_V4.into(), v4), (HOST_V6.into(), v6)] {
+                let payload: Vec<u8> = (0..length).map(|at: u32| at as u8).collect();
+                let packet = udp_packet(from, to, &payload);
+                let header = of_udp(to, size);
+                turn.keep_train(&header, &packet, now).unwrap();
+                let mut segments = Segments::new(&header, &packet).unwrap();
+                loop {
+                    let mut buf = PacketBuf::with_capacity(HEADROOM, 2048);
+                    if !segments.next(&packet, &mut buf).unwrap() {
+                        break;
+                    }
+                    let path = alone.server.handle_tun(&mut buf, now);
+                    expected.extend(path.map(|path| (buf.as_slice().to_vec(), path)));
+                }
+            }
+        }
+        let mut free = Vec::new();
+        turn.seal_kept(&mut free, |packets| {
+            let pairs = packets.iter().zip(packets.iter().skip(1));
+            neighbours += pairs
+                .filter(|((a, _), (b, _))| a.as_ptr_range().end == b.as_ptr())
+                .count();
+            let packets = given(packets);
+            assert!(packets == expected, "{} packets of {size}", expected.len());
+            kept += packets.len();
+        });
+        assert!(free.is_empty(), "runs are the worker's own");
+    }
+    assert!(
+        kept > 10_000 && neighbours > kept / 10 * 9,
+        "{neighbours} of {kept}"
+    );
+    assert_eq!(batched.server.stats(), alone.server.stats());
+    assert!(alone.server.stats().cut > 0 && alone.server.stats().too_big > 0);
+
+    let mut turn = worker.turn();
+    let packet = udp_packet(HOST_V4.into(), [10, 0, 0, 1].into(), &[0; 3000]);
+    turn.keep_train(&of_udp(HOST_V6.into(), 1000), &packet, now)
+        .unwrap_err();
+    turn.seal_kept(&mut Vec::new(), |_| panic!("nothing is made of it"));
 }
 
 #[test]
@@ -235,11 +316,7 @@ fn a_client_does_the_same() {
                 datagrams.push((path, vec![0xff]));
             }
         }
-        let sealed = batched.client(id).seal_kept();
-        let sealed: Vec<_> = sealed
-            .map(|(buf, path)| (buf.as_slice().to_vec(), path))
-            .collect();
-        assert_eq!(sealed, expected);
+        assert_eq!(given(&batched.client(id).seal_kept()), expected);
         towards.push((id, datagrams));
     }
     for (id, mut datagrams) in towards {

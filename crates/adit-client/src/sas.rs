@@ -193,21 +193,19 @@ impl Sas {
         self.seal_any(packet, protocol::UDP, path)
     }
 
-    /// The same for a packet that is sealed with those in `batch`; gives it back if it cannot be.
-    pub(crate) fn keep(
+    /// The same for a packet that is sealed with those in `batch`, which is to keep its buffer then.
+    pub(crate) fn seal_with(
         &mut self,
         batch: &mut SealBatch<Path>,
-        mut packet: PacketBuf,
+        packet: &mut PacketBuf,
         port: u16,
         path: Path,
-    ) -> Result<(), PacketBuf> {
-        let Some((pair, ())) = self.current().zip(wrap(&mut packet, port, path)) else {
-            return Err(packet);
-        };
+    ) -> Option<()> {
+        wrap(packet, port, path)?;
+        let pair = self.current()?;
         let path = pair.path(path);
-        batch
-            .push(&mut pair.outbound, packet, protocol::UDP, path)
-            .map_err(|(_, packet, _)| packet)
+        let pushed = batch.push(&mut pair.outbound, packet, protocol::UDP, path);
+        pushed.ok()
     }
 
     /// The same for any payload of ESP.

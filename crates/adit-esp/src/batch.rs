@@ -15,15 +15,21 @@ use crate::outbound::Numbers;
 use crate::{InboundSa, OpenError, Opened, OutboundSa, SealError};
 
 /// Packets that are to be sealed together, in their order; `T` is what the caller wants to know of
-/// each. To be used again and again, since it keeps its allocation.
+/// each. To be used again and again, since it keeps its allocations.
+///
+/// [`push`](Self::push) packets as they are made, one or several
+/// [one behind the other](PacketBuf::go_behind) in a buffer, then [`keep`](Self::keep) the buffer.
 #[derive(Debug)]
 pub struct SealBatch<T> {
+    buffers: Vec<PacketBuf>,
     packets: Vec<Sealing<T>>,
 }
 
 #[derive(Debug)]
 struct Sealing<T> {
-    buf: PacketBuf,
+    /// Which buffer it is in, and where there.
+    buffer: usize,
+    place: Range<usize>,
     /// None for one that only passes, or is sealed already.
     seal: Option<(EspKeys, Numbers)>,
     malformed: bool,
@@ -34,6 +40,7 @@ impl<T> SealBatch<T> {
     /// An empty batch.
     pub fn new() -> Self {
         Self {
+            buffers: Vec::new(),
             packets: Vec::new(),
         }
     }
@@ -48,52 +55,73 @@ impl<T> SealBatch<T> {
         self.packets.is_empty()
     }
 
-    /// Adds a packet of an SA, which counts it and gives it its sequence number now. The errors are
-    /// those of [`OutboundSa::seal`], and give back what was given.
+    /// Adds a packet of an SA, which counts it and gives it its sequence number now. The packet gets
+    /// its full length, and everything but what the batch is for. The errors are those of
+    /// [`OutboundSa::seal`].
     pub fn push(
         &mut self,
         sa: &mut OutboundSa,
-        mut buf: PacketBuf,
+        buf: &mut PacketBuf,
         next_header: u8,
         tag: T,
-    ) -> Result<(), (SealError, PacketBuf, T)> {
+    ) -> Result<(), SealError> {
         // What gains nothing by waiting is sealed while it is at hand.
-        let sealed = if sa.has_lanes() {
-            sa.seal_later(&mut buf, next_header).map(Some)
+        let seal = if sa.has_lanes() {
+            Some(sa.seal_later(buf, next_header)?)
         } else {
-            sa.seal(&mut buf, next_header).map(|()| None)
+            sa.seal(buf, next_header)?;
+            None
         };
-        match sealed {
-            Ok(seal) => {
-                self.add(buf, seal, tag);
-                Ok(())
-            }
-            Err(error) => Err((error, buf, tag)),
-        }
+        self.add(buf, seal, tag);
+        Ok(())
     }
 
-    /// Adds a packet that is no SA's: it keeps its place, and comes out as it is.
-    pub fn pass(&mut self, buf: PacketBuf, tag: T) {
+    /// Adds a packet that is no SA's: it comes out as it is.
+    pub fn pass(&mut self, buf: &PacketBuf, tag: T) {
         self.add(buf, None, tag);
     }
 
-    fn add(&mut self, buf: PacketBuf, seal: Option<(EspKeys, Numbers)>, tag: T) {
+    fn add(&mut self, buf: &PacketBuf, seal: Option<(EspKeys, Numbers)>, tag: T) {
         self.packets.push(Sealing {
-            buf,
+            buffer: self.buffers.len(),
+            place: buf.place(),
             seal,
             malformed: false,
             tag,
         });
     }
 
-    /// Seals all packets, each as [`OutboundSa::seal`] would have, and gives them out in the order
-    /// in which they came. The batch is empty then, also if not all of them are taken.
-    pub fn seal(&mut self, kernel: Kernel) -> impl Iterator<Item = (PacketBuf, T)> {
-        seal_batch(kernel, &mut self.packets);
-        self.packets
-            .drain(..)
-            .filter(|packet| !packet.malformed)
-            .map(|packet| (packet.buf, packet.tag))
+    /// Takes the buffer of all packets that were added since the last one.
+    pub fn keep(&mut self, buf: PacketBuf) {
+        self.buffers.push(buf);
+    }
+
+    /// Seals all packets, each as [`OutboundSa::seal`] would have. The batch is empty when what this
+    /// gives is gone.
+    pub fn seal(&mut self, kernel: Kernel) -> Sealed<'_, T> {
+        let mut cut = Vec::with_capacity(self.packets.len());
+        let mut packets = self.packets.iter_mut().peekable();
+        for (index, buffer) in self.buffers.iter_mut().enumerate() {
+            let (mut rest, mut start) = (buffer.storage_mut(), 0);
+            while let Some(packet) = packets.next_if(|packet| packet.buffer == index) {
+                let skipped = packet.place.start.checked_sub(start);
+                let piece = skipped.and_then(|skipped| {
+                    rest.split_off_mut(..skipped)?;
+                    rest.split_off_mut(..packet.place.len())
+                });
+                start = packet.place.end;
+                match piece {
+                    Some(bytes) => cut.push(Piece { packet, bytes }),
+                    // Not reachable: they are added as they lie. Nothing behind it can be trusted.
+                    None => (packet.malformed, rest) = (true, &mut []),
+                }
+            }
+        }
+        // Of these nobody kept the buffer.
+        packets.for_each(|packet| packet.malformed = true);
+        seal_batch(kernel, &mut cut);
+        drop(cut);
+        Sealed(self)
     }
 }
 
@@ -103,12 +131,18 @@ impl<T> Default for SealBatch<T> {
     }
 }
 
-impl<T> ToSeal for Sealing<T> {
+/// A packet of a batch and its bytes.
+struct Piece<'a, T> {
+    packet: &'a mut Sealing<T>,
+    bytes: &'a mut [u8],
+}
+
+impl<T> ToSeal for Piece<'_, T> {
     fn parts(&mut self) -> Option<SealParts<'_>> {
-        let (keys, numbers) = self.seal.as_ref()?;
+        let (keys, numbers) = self.packet.seal.as_ref()?;
         Some(SealParts {
             keys,
-            packet: self.buf.as_mut_slice(),
+            packet: self.bytes,
             iv_counter: numbers.sequence,
             high: numbers.high,
         })
@@ -116,7 +150,35 @@ impl<T> ToSeal for Sealing<T> {
 
     // Not reachable, as `SealError::Malformed` is not.
     fn refuse(&mut self, _error: MalformedPacket) {
-        self.malformed = true;
+        self.packet.malformed = true;
+    }
+}
+
+/// Packets that were sealed together.
+#[derive(Debug)]
+pub struct Sealed<'a, T>(&'a mut SealBatch<T>);
+
+impl<T> Sealed<'_, T> {
+    /// The packets, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &T)> {
+        let sealed = self.0.packets.iter().filter(|packet| !packet.malformed);
+        sealed.filter_map(|packet| {
+            let buffer = self.0.buffers.get(packet.buffer)?;
+            let bytes = buffer.storage().get(packet.place.clone())?;
+            Some((bytes, &packet.tag))
+        })
+    }
+
+    /// Gives the buffers back, to be used again. The packets are gone then.
+    pub fn give_back(self, to: impl FnMut(PacketBuf)) {
+        self.0.buffers.drain(..).for_each(to);
+    }
+}
+
+impl<T> Drop for Sealed<'_, T> {
+    fn drop(&mut self) {
+        self.0.packets.clear();
+        self.0.buffers.clear();
     }
 }
 

@@ -11,7 +11,7 @@ mod lifetime;
 mod outbound;
 mod window;
 
-pub use self::batch::{OpenBatch, Received, SealBatch};
+pub use self::batch::{OpenBatch, Received, SealBatch, Sealed};
 pub use self::inbound::{InboundSa, InboundStats, OpenError, Opened};
 pub use self::lifetime::{Expiry, Lifetime};
 pub use self::outbound::{OutboundSa, SaStats, SealError};

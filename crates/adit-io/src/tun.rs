@@ -16,7 +16,7 @@ use tun_rs::{DeviceBuilder, SyncDevice};
 use crate::host;
 
 pub use error::TunError;
-pub use queue::{Detached, Queue, Sender};
+pub use queue::{Detached, Queue, Read, Sender};
 
 /// Packets that may wait in a queue. The kernel's 500 overflow when one TCP flow bursts.
 const QUEUE_PACKETS: u32 = 2000;

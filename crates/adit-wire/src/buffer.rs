@@ -14,9 +14,13 @@ pub struct NoRoom {
 
 /// A packet inside a larger allocation. Layers prepend headers into the headroom and append
 /// trailers into the tailroom; on the way in they narrow the packet instead. Nothing is copied.
+///
+/// Packets may also be made [one behind the other](Self::go_behind) in one allocation.
 #[derive(Clone)]
 pub struct PacketBuf {
     storage: Box<[u8]>,
+    /// Where the packets before this one end.
+    floor: usize,
     start: usize,
     end: usize,
 }
@@ -26,6 +30,7 @@ impl PacketBuf {
     pub fn with_capacity(headroom: usize, room: usize) -> Self {
         Self {
             storage: vec![0; headroom.saturating_add(room)].into_boxed_slice(),
+            floor: 0,
             start: headroom,
             end: headroom,
         }
@@ -41,8 +46,32 @@ impl PacketBuf {
 
     /// Empties the packet and moves its start to `headroom`, to use the allocation again.
     pub fn reset(&mut self, headroom: usize) {
+        self.floor = 0;
         self.start = headroom.min(self.storage.len());
         self.end = self.start;
+    }
+
+    /// Begins another packet behind this one, which stays in its [`place`](Self::place), with
+    /// `headroom` between them.
+    pub fn go_behind(&mut self, headroom: usize) {
+        self.floor = self.end;
+        self.start = self.end.saturating_add(headroom).min(self.storage.len());
+        self.end = self.start;
+    }
+
+    /// Where the packet is in the allocation.
+    pub fn place(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// The whole allocation, by which packets are found in their places.
+    pub fn storage(&self) -> &[u8] {
+        &self.storage
+    }
+
+    /// The same, to be changed.
+    pub fn storage_mut(&mut self) -> &mut [u8] {
+        &mut self.storage
     }
 
     /// The packet.
@@ -69,7 +98,7 @@ impl PacketBuf {
 
     /// Bytes free before the packet.
     pub fn headroom(&self) -> usize {
-        self.start
+        self.start.saturating_sub(self.floor)
     }
 
     /// Bytes free after the packet.
@@ -79,10 +108,11 @@ impl PacketBuf {
 
     /// Grows the packet by `n` bytes at its front and returns them, with whatever they held.
     pub fn prepend(&mut self, n: usize) -> Result<&mut [u8], NoRoom> {
-        let start = self.start.checked_sub(n).ok_or(NoRoom {
-            needed: n,
-            left: self.start,
-        })?;
+        let left = self.headroom();
+        if n > left {
+            return Err(NoRoom { needed: n, left });
+        }
+        let start = self.start.saturating_sub(n);
         self.start = start;
         Ok(self.storage.get_mut(start..start + n).unwrap_or_default())
     }
@@ -141,6 +171,26 @@ mod tests {
         assert_eq!((buf.headroom(), buf.tailroom()), (2, 0));
         assert_eq!(buf.append(1), Err(NoRoom { needed: 1, left: 0 }));
         assert_eq!(buf.prepend(3), Err(NoRoom { needed: 3, left: 2 }));
+    }
+
+    #[test]
+    fn packets_one_behind_the_other_leave_each_other_alone() {
+        let mut buf = PacketBuf::with_capacity(2, 10);
+        for (payload, place) in [(b"ab", 0..5), (b"cd", 5..10)] {
+            buf.set_len(2);
+            buf.as_mut_slice().copy_from_slice(payload);
+            buf.prepend(2).unwrap().copy_from_slice(b"h:");
+            buf.append(1).unwrap().copy_from_slice(b".");
+            assert_eq!(buf.prepend(1), Err(NoRoom { needed: 1, left: 0 }));
+            assert_eq!(buf.place(), place);
+            buf.go_behind(2);
+        }
+        assert_eq!((buf.headroom(), buf.len(), buf.tailroom()), (2, 0, 0));
+        buf.go_behind(9);
+        assert_eq!((buf.headroom(), buf.tailroom()), (0, 0));
+        assert_eq!(&buf.storage()[..10], b"h:ab.h:cd.");
+        buf.reset(3);
+        assert_eq!(buf.headroom(), 3);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod coalesce;
 mod segments;
 
 pub use coalesce::Coalescer;
-pub use segments::{OffloadError, Segments};
+pub use segments::{OffloadError, Segments, complete};
 
 use crate::reader::Truncated;
 
@@ -69,6 +69,17 @@ impl VirtioHeader {
             checksum_offset: u16::from_ne_bytes([*g, *h]),
         };
         Ok((header, rest))
+    }
+
+    /// Whether the packet stands for itself only: [`complete`] makes it what is sent.
+    pub fn is_single(&self) -> bool {
+        self.gso_type & !ECN == GSO_NONE
+    }
+
+    /// About how many packets one of so many bytes stands for, at least one.
+    pub fn count(&self, length: usize) -> usize {
+        let count = length.checked_div(self.gso_size.into());
+        count.unwrap_or_default().max(1)
     }
 
     /// As it is written.

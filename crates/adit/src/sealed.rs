@@ -1,16 +1,13 @@
 //! Packets that were sealed together, as they are handed to a socket.
 
 use adit_io::udp::Datagram;
-use adit_wire::{PacketBuf, Path};
+use adit_wire::Path;
 
-/// The datagrams of packets, in their order.
-pub(crate) fn datagrams(packets: &[(Path, PacketBuf)]) -> Vec<Datagram<'_>> {
-    packets
-        .iter()
-        .map(|(path, packet)| Datagram {
-            local: path.local.ip(),
-            remote: path.remote,
-            payload: packet.as_slice(),
-        })
-        .collect()
+/// The datagram of a packet and its way.
+pub(crate) fn datagram<'a>((payload, path): (&'a [u8], &Path)) -> Datagram<'a> {
+    Datagram {
+        local: path.local.ip(),
+        remote: path.remote,
+        payload,
+    }
 }

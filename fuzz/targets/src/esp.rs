@@ -109,20 +109,22 @@ fn in_batches(kernel: Kernel, data: &[u8]) {
     let mut expected = Vec::new();
     for number in 0..count {
         let who = number % SUITES.len();
-        let packet = PacketBuf::from_slice(HEADROOM, &variant(number), TAILROOM);
+        let mut packet = PacketBuf::from_slice(HEADROOM, &variant(number), TAILROOM);
         let mut copy = packet.clone();
         let sealed = alone[who].seal(&mut copy, 17);
-        let pushed = batch.push(&mut batched[who], packet, 17, number);
-        assert_eq!(pushed.map_err(|(error, ..)| error), sealed);
+        let pushed = batch.push(&mut batched[who], &mut packet, 17, number);
+        assert_eq!(pushed, sealed);
         if sealed.is_ok() {
+            batch.keep(packet);
             expected.push((number, copy));
         }
     }
-    let mut sealed = batch.seal(kernel);
+    let sealed = batch.seal(kernel);
+    let mut sealed = sealed.iter();
     for (number, copy) in expected {
         let (packet, tag) = sealed.next().expect("as many as were pushed");
-        assert_eq!(tag, number);
-        assert_eq!(packet.as_slice(), copy.as_slice(), "packet {number}");
+        assert_eq!(*tag, number);
+        assert_eq!(packet, copy.as_slice(), "packet {number}");
     }
     assert!(sealed.next().is_none());
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use adit_wire::checksum::{Sum, internet};
 use adit_wire::ip::{IpHeader, protocol};
-use adit_wire::offload::{Coalescer, Segments, VirtioHeader};
+use adit_wire::offload::{Coalescer, Segments, VirtioHeader, complete};
 use adit_wire::{PacketBuf, tcp};
 
 use crate::messages;
@@ -22,13 +22,25 @@ pub fn offload(data: &[u8]) {
 /// The packets that one stands for.
 fn apart(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     let (header, packet) = VirtioHeader::parse(bytes).ok()?;
-    let mut segments = Segments::new(&header, packet).ok()?;
+    let mut whole = packet.to_vec();
+    let completed = complete(&header, &mut whole);
+    let segments = Segments::new(&header, packet);
+    assert_eq!(completed.is_ok(), segments.is_ok() && header.is_single());
+    let mut segments = segments.ok()?;
     let mut buf = PacketBuf::with_capacity(0, 65_536);
     let mut found = Vec::new();
-    while segments.next(packet, &mut buf).expect("room for anything") {
+    loop {
+        let length = segments.next_len(packet);
+        if !segments.next(packet, &mut buf).expect("room for anything") {
+            break;
+        }
         assert!(buf.len() <= packet.len(), "a longer packet");
+        assert_eq!(buf.len(), length, "another length than was said");
         found.push(buf.as_slice().to_vec());
         buf.reset(0);
+    }
+    if completed.is_ok() {
+        assert_eq!(found, [whole], "one packet is two");
     }
     let total: usize = found.iter().map(Vec::len).sum();
     assert!(total >= packet.len(), "some of it is lost");

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use adit_crypto::Kernel;
-use adit_esp::OpenBatch;
+use adit_esp::{OpenBatch, Sealed};
 use adit_wire::{Channel, PacketBuf, Path};
 
 use super::Client;
@@ -45,11 +45,16 @@ impl Client {
             return Some(packet);
         }
         let (path, port) = (self.ike.path(), self.config.inner_port);
-        self.sas.keep(&mut self.kept, packet, port, path).err()
+        let kept = self.sas.seal_with(&mut self.kept, &mut packet, port, path);
+        if kept.is_none() {
+            return Some(packet);
+        }
+        self.kept.keep(packet);
+        None
     }
 
-    /// Seals what [`keep_tun`](Self::keep_tun) kept, and gives out the datagrams in their order.
-    pub fn seal_kept(&mut self) -> impl Iterator<Item = (PacketBuf, Path)> {
+    /// Seals what [`keep_tun`](Self::keep_tun) kept, to be sent in its order.
+    pub fn seal_kept(&mut self) -> Sealed<'_, Path> {
         self.kept.seal(Kernel::best())
     }
 }

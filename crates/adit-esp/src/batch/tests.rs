@@ -145,27 +145,31 @@ proptest! {
         let mut batch = SealBatch::new();
         for part in traffic.chunks(size) {
             let mut expected = Vec::new();
+            let mut buf = PacketBuf::with_capacity(0, 0);
             for (number, (who, len, _)) in part.iter().enumerate() {
                 let who = who.index(plans.len());
-                let buf = PacketBuf::from_slice(HEADROOM, &vec![0x77; *len], TAILROOM);
-                let mut alone = buf.clone();
+                // Some packets have a buffer of their own.
+                if buf.tailroom() < HEADROOM + len + TAILROOM {
+                    let room = if len % 3 == 0 { 0 } else { 5000 };
+                    let next = PacketBuf::with_capacity(0, HEADROOM + len + TAILROOM + room);
+                    batch.keep(std::mem::replace(&mut buf, next));
+                }
+                buf.go_behind(HEADROOM);
+                buf.set_len(*len);
+                buf.as_mut_slice().fill(0x77);
+                let mut alone = PacketBuf::from_slice(HEADROOM, &vec![0x77; *len], TAILROOM);
                 let sealed = out_alone[who].seal(&mut alone, 17);
-                match batch.push(&mut out[who], buf, 17, number) {
-                    Ok(()) => {
-                        prop_assert_eq!(sealed, Ok(()));
-                        expected.push((alone.as_slice().to_vec(), number));
-                    }
-                    Err((error, buf, tag)) => {
-                        prop_assert_eq!(sealed, Err(error));
-                        prop_assert_eq!((buf.as_slice(), tag), (alone.as_slice(), number));
-                    }
+                let pushed = batch.push(&mut out[who], &mut buf, 17, number);
+                prop_assert_eq!(pushed, sealed);
+                if sealed.is_ok() {
+                    expected.push((alone.as_slice().to_vec(), number));
+                } else {
+                    prop_assert_eq!(buf.as_slice(), alone.as_slice());
                 }
             }
+            batch.keep(buf);
             prop_assert_eq!(batch.len(), expected.len());
-            let sealed: Vec<_> = batch
-                .seal(kernel)
-                .map(|(buf, tag)| (buf.as_slice().to_vec(), tag))
-                .collect();
+            let sealed = given(batch.seal(kernel));
             prop_assert!(sealed == expected);
             prop_assert!(batch.is_empty());
             wire.extend(sealed.into_iter().map(|(packet, _)| packet));
@@ -226,6 +230,14 @@ proptest! {
     }
 }
 
+/// What was sealed.
+fn given<T: Clone>(sealed: Sealed<'_, T>) -> Vec<(Vec<u8>, T)> {
+    let packets = sealed.iter();
+    packets
+        .map(|(packet, tag)| (packet.to_vec(), tag.clone()))
+        .collect()
+}
+
 fn cbc(mac: EspMac) -> Plan {
     Plan {
         suite: EspSuite::new(EspCipher::AesCbc256, Some(mac)).unwrap(),
@@ -239,11 +251,13 @@ fn cbc(mac: EspMac) -> Plan {
 fn sealed(kernel: Kernel, out: &mut [OutboundSa], count: usize) -> Vec<Vec<u8>> {
     let mut batch = SealBatch::default();
     for number in 0..count {
-        let buf = PacketBuf::from_slice(HEADROOM, &vec![number as u8; 20 * number], TAILROOM);
-        batch.push(&mut out[0], buf, 17, ()).unwrap();
+        let payload = vec![number as u8; 20 * number];
+        let mut buf = PacketBuf::from_slice(HEADROOM, &payload, TAILROOM);
+        batch.push(&mut out[0], &mut buf, 17, ()).unwrap();
+        batch.keep(buf);
     }
-    let sealed = batch.seal(kernel);
-    sealed.map(|(buf, ())| buf.as_slice().to_vec()).collect()
+    let sealed = given(batch.seal(kernel));
+    sealed.into_iter().map(|(packet, ())| packet).collect()
 }
 
 fn open_all(
@@ -330,13 +344,13 @@ fn the_cut_of_icvs_is_learnt_inside_a_batch() {
 }
 
 #[test]
-fn a_refused_packet_comes_back_as_it_was() {
+fn a_refused_packet_is_as_it_was() {
     let (mut out, _) = sas(&[cbc(EspMac::HmacSha1_96)], start());
     let mut batch = SealBatch::new();
-    let buf = PacketBuf::from_slice(0, b"no room", 0);
-    let (error, buf, tag) = batch.push(&mut out[0], buf, 17, "tag").unwrap_err();
+    let mut buf = PacketBuf::from_slice(0, b"no room", 0);
+    let error = batch.push(&mut out[0], &mut buf, 17, "tag").unwrap_err();
     assert!(matches!(error, SealError::NoRoom(_)));
-    assert_eq!((buf.as_slice(), tag), (&b"no room"[..], "tag"));
+    assert_eq!(buf.as_slice(), b"no room");
     assert!(batch.is_empty());
     assert_eq!(
         out[0].stats(),
@@ -347,16 +361,53 @@ fn a_refused_packet_comes_back_as_it_was() {
     );
 }
 
+/// So many packets in the batch, each in a buffer of its own.
+fn five(out: &mut OutboundSa, batch: &mut SealBatch<usize>) -> Vec<PacketBuf> {
+    let buffers = (0..5).map(|number| {
+        let mut buf = PacketBuf::from_slice(HEADROOM, b"payload", TAILROOM);
+        batch.push(out, &mut buf, 17, number).unwrap();
+        buf
+    });
+    buffers.collect()
+}
+
 #[test]
-fn what_is_not_taken_of_a_batch_is_gone() {
+fn buffers_come_back_and_packets_come_once() {
     let (mut out, _) = sas(&[cbc(EspMac::HmacSha1_96)], start());
     let mut batch = SealBatch::new();
-    for _ in 0..5 {
-        let buf = PacketBuf::from_slice(HEADROOM, b"payload", TAILROOM);
-        batch.push(&mut out[0], buf, 17, ()).unwrap();
+    for give_back in [true, false] {
+        for number in 0..5 {
+            let mut buf = PacketBuf::from_slice(HEADROOM, b"payload", TAILROOM);
+            batch.push(&mut out[0], &mut buf, 17, number).unwrap();
+            batch.keep(buf);
+        }
+        let sealed = batch.seal(Kernel::best());
+        assert_eq!(sealed.iter().count(), 5);
+        if give_back {
+            let mut buffers = 0;
+            sealed.give_back(|_| buffers += 1);
+            assert_eq!(buffers, 5);
+        } else {
+            drop(sealed);
+        }
+        assert!(batch.is_empty());
+        assert_eq!(batch.seal(Kernel::best()).iter().count(), 0);
     }
-    assert!(batch.seal(Kernel::best()).next().is_some());
-    assert!(batch.is_empty());
+}
+
+#[test]
+fn a_packet_never_comes_out_unsealed() {
+    for kernel in Kernel::all() {
+        let (mut out, _) = sas(&[cbc(EspMac::HmacSha1_96)], start());
+        let mut batch = SealBatch::new();
+        // Nobody kept the buffers.
+        five(&mut out[0], &mut batch);
+        assert_eq!(batch.seal(kernel).iter().count(), 0);
+        // Somebody kept one that is none of theirs.
+        five(&mut out[0], &mut batch);
+        batch.keep(PacketBuf::with_capacity(0, 0));
+        assert_eq!(batch.seal(kernel).iter().count(), 0);
+    }
 }
 
 #[test]
@@ -365,18 +416,19 @@ fn what_passes_keeps_its_place_and_its_bytes() {
         let (mut out, _) = sas(&[cbc(EspMac::HmacSha1_96)], start());
         let mut batch = SealBatch::new();
         for number in 0..20 {
-            let buf = PacketBuf::from_slice(HEADROOM, b"payload", TAILROOM);
+            let mut buf = PacketBuf::from_slice(HEADROOM, b"payload", TAILROOM);
             if number % 3 == 0 {
-                batch.pass(buf, number);
+                batch.pass(&buf, number);
             } else {
-                batch.push(&mut out[0], buf, 17, number).unwrap();
+                batch.push(&mut out[0], &mut buf, 17, number).unwrap();
             }
+            batch.keep(buf);
         }
-        let sealed: Vec<_> = batch.seal(kernel).collect();
+        let sealed = given(batch.seal(kernel));
         assert_eq!(sealed.len(), 20);
-        for (number, (buf, tag)) in sealed.iter().enumerate() {
+        for (number, (packet, tag)) in sealed.iter().enumerate() {
             assert_eq!(*tag, number);
-            assert_eq!(buf.as_slice() == b"payload", number % 3 == 0);
+            assert_eq!(packet == b"payload", number % 3 == 0);
         }
     }
 }

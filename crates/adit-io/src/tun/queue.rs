@@ -1,9 +1,10 @@
-//! One queue of a TUN interface: a descriptor of its own, for one thread to read. What the kernel
-//! gives as one packet is read into memory of its own and copied from there, cut up.
+//! One queue of a TUN interface: a descriptor of its own, for one thread to read: either packet by packet,
+//! where what the kernel gives as one is copied from memory of its own, cut up, or as the kernel
+//! gives it.
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -59,8 +60,17 @@ impl Detached {
     }
 }
 
+/// What one [`read`](Queue::read) brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// A packet, with what the kernel says of it.
+    Packet(VirtioHeader),
+    /// The same, and it is in the long buffer.
+    Long(VirtioHeader),
+}
+
 /// A queue. Wait with [`readable`](Self::readable), then call [`recv`](Self::recv) until it says
-/// false.
+/// false, or [`read`](Self::read) until it brings nothing.
 pub struct Queue {
     device: AsyncFd<Arc<SyncDevice>>,
     reader: RefCell<Reader>,
@@ -85,7 +95,7 @@ impl Queue {
             match reader.next(buf) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {
-                    if !self.read(&mut reader)? {
+                    if !self.fill(&mut reader)? {
                         return Ok(false);
                     }
                 }
@@ -94,21 +104,80 @@ impl Queue {
         }
     }
 
-    /// One read. False when nothing was waiting.
-    fn read(&self, reader: &mut Reader) -> io::Result<bool> {
+    /// One read, of what the kernel gives at once, without a copy: into the room of `packet`, from its
+    /// start on, but for `tailroom`, or, if it is too long for that, into `long`, of which
+    /// [`LONG_ROOM`](Self::LONG_ROOM) is enough for whatever comes. The header says whether it stands
+    /// for several packets, and whether its checksum is to be completed, see [`adit_wire::offload`].
+    /// `None` when nothing was waiting, or what came had no header, which is counted as
+    /// [`refused`](Self::refused). An error says that the interface is gone.
+    pub fn read(
+        &self,
+        packet: &mut PacketBuf,
+        tailroom: usize,
+        long: &mut PacketBuf,
+    ) -> io::Result<Option<Read>> {
+        let mut header = [0; VirtioHeader::LEN];
+        let room = packet.tailroom().saturating_sub(tailroom);
+        packet.set_len(room);
+        // What does not fit into the packet goes behind the place that the packet takes in there.
+        long.reset(room);
+        let length = self.wait_for(|device| {
+            device.recv_vectored(&mut [
+                IoSliceMut::new(&mut header),
+                IoSliceMut::new(packet.as_mut_slice()),
+                IoSliceMut::new(long.spare_mut()),
+            ])
+        })?;
+        let Some(length) = length else {
+            return Ok(None);
+        };
+        let header = header.get(..length).unwrap_or(&header);
+        let header = match VirtioHeader::parse(header) {
+            Ok((header, _)) => header,
+            Err(error) => {
+                self.reader.borrow_mut().refuse(&error.into());
+                return Ok(None);
+            }
+        };
+        let length = length - VirtioHeader::LEN;
+        if length <= room {
+            packet.set_len(length);
+            return Ok(Some(Read::Packet(header)));
+        }
+        long.set_len(length - room);
+        if let Ok(front) = long.prepend(room) {
+            front.copy_from_slice(packet.as_slice());
+        }
+        Ok(Some(Read::Long(header)))
+    }
+
+    /// Bytes that [`read`](Self::read) may need for what is long.
+    pub const LONG_ROOM: usize = READ_ROOM;
+
+    /// One read into the memory of `recv`. False when nothing was waiting.
+    fn fill(&self, reader: &mut Reader) -> io::Result<bool> {
+        let length = self.wait_for(|device| device.recv(&mut reader.storage))?;
+        if let Some(length) = length {
+            reader.begin(length);
+        }
+        Ok(length.is_some())
+    }
+
+    /// Takes something, if anything was waiting.
+    fn wait_for<T>(
+        &self,
+        take: impl FnOnce(&SyncDevice) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
         // Readiness is looked at before the read, so that what arrives between the read and the
         // clearing of readiness is not lost.
         let ready = pin!(self.device.ready(READ_INTEREST));
         let mut guard = match ready.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(guard) => guard?,
-            Poll::Pending => return Ok(false),
+            Poll::Pending => return Ok(None),
         };
-        match guard.try_io(|device| device.get_ref().recv(&mut reader.storage)) {
-            Ok(length) => {
-                reader.begin(length?);
-                Ok(true)
-            }
-            Err(_would_block) => Ok(false),
+        match guard.try_io(|device| take(device.get_ref())) {
+            Ok(taken) => taken.map(Some),
+            Err(_would_block) => Ok(None),
         }
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use adit_io::host;
 use adit_io::netlink::{Family, Netlink, RouteKind, Scope};
-use adit_io::tun::{Queue, Tun, TunError};
+use adit_io::tun::{Queue, Read, Tun, TunError};
 use adit_io::udp::{Datagram, RecvBatch, UdpSocket};
 use adit_wire::checksum::Sum;
 use adit_wire::ip::{IpHeader, protocol};
+use adit_wire::offload::{Segments, complete};
 use adit_wire::{PacketBuf, udp};
 use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +23,9 @@ const FRAGMENT: u8 = 44;
 
 /// Room before a packet, as the server would ask for.
 const HEADROOM: usize = 64;
+
+/// Room after it.
+const TAILROOM: usize = 32;
 
 fn net(text: &str) -> IpNet {
     text.parse().unwrap()
@@ -447,6 +451,37 @@ fn turned(packet: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// What waits in a queue, by reads that leave it as the kernel gives it, on its way back.
+fn given(queue: &Queue) -> Vec<Vec<u8>> {
+    let mut packets = Vec::new();
+    let mut buf = PacketBuf::with_capacity(HEADROOM, 1400 + TAILROOM);
+    let mut long = PacketBuf::with_capacity(0, Queue::LONG_ROOM);
+    loop {
+        buf.reset(HEADROOM);
+        let Some(read) = queue.read(&mut buf, TAILROOM, &mut long).unwrap() else {
+            return packets;
+        };
+        assert_eq!(buf.headroom(), HEADROOM);
+        let (header, packet) = match read {
+            Read::Packet(header) => (header, buf.as_slice()),
+            Read::Long(header) => (header, long.as_slice()),
+        };
+        if header.is_single() {
+            assert!(matches!(read, Read::Packet(_)), "it fits");
+            assert!(buf.tailroom() >= TAILROOM);
+            complete(&header, buf.as_mut_slice()).unwrap();
+            packets.push(turned(buf.as_slice()));
+            continue;
+        }
+        let mut segments = Segments::new(&header, packet).unwrap();
+        let mut segment = PacketBuf::with_capacity(0, 1400);
+        while segments.next(packet, &mut segment).unwrap() {
+            packets.push(turned(segment.as_slice()));
+            segment.reset(0);
+        }
+    }
+}
+
 #[test]
 fn a_stream_is_cut_up_and_put_together() {
     in_namespace("a_stream_is_cut_up", async |netlink| {
@@ -458,9 +493,11 @@ fn a_stream_is_cut_up_and_put_together() {
             let at = if what == "in" { 2 } else { 10 };
             fields[at].parse::<usize>().unwrap()
         };
-        for (host, client) in [
-            ("10.77.0.1", "10.77.5.5"),
-            ("2001:db8:77::1", "2001:db8:77:5::5"),
+        for (host, client, as_given) in [
+            ("10.77.0.1", "10.77.5.5", false),
+            ("10.77.0.1", "10.77.5.6", true),
+            ("2001:db8:77::1", "2001:db8:77:5::5", false),
+            ("2001:db8:77::1", "2001:db8:77:5::6", true),
         ] {
             let [host, client]: [IpAddr; 2] = [host, client].map(|ip| ip.parse().unwrap());
             let listener = TcpListener::bind((host, 0)).await.unwrap();
@@ -474,15 +511,20 @@ fn a_stream_is_cut_up_and_put_together() {
                     .collect();
                 loop {
                     queue.readable().await.unwrap();
-                    let mut packets = Vec::new();
-                    for buf in &mut bufs {
-                        buf.reset(HEADROOM);
-                        if !queue.recv(buf).unwrap() {
-                            break;
+                    let packets = if as_given {
+                        given(&queue)
+                    } else {
+                        let mut packets = Vec::new();
+                        for buf in &mut bufs {
+                            buf.reset(HEADROOM);
+                            if !queue.recv(buf).unwrap() {
+                                break;
+                            }
+                            assert_eq!(buf.headroom(), HEADROOM);
+                            packets.push(turned(buf.as_slice()));
                         }
-                        assert_eq!(buf.headroom(), HEADROOM);
-                        packets.push(turned(buf.as_slice()));
-                    }
+                        packets
+                    };
                     taken += packets.len();
                     let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
                     handed += queue.send_batch(&packets).unwrap();

@@ -26,7 +26,7 @@ pub const TAILROOM: usize = adit_esp::TAILROOM;
 /// What became of a packet from TUN.
 #[derive(Debug)]
 pub(crate) enum Outbound {
-    /// It is now a datagram for this path.
+    /// It is now a datagram for this path, or will be one with its batch, which is to keep its buffer.
     Sealed(Path),
     /// It was cut, and these are datagrams with its parts.
     Cut(Vec<Transmit>),
@@ -44,7 +44,7 @@ pub(crate) enum Outbound {
 pub(crate) enum Seal<'a> {
     /// At once.
     Now,
-    /// With those in the batch, which takes it out of its buffer, and leaves an empty one.
+    /// With those in the batch.
     Later(&'a mut SealBatch<Path>),
 }
 
@@ -67,41 +67,14 @@ impl Shard {
             self.stats.redirects_dropped += 1;
             return Outbound::Dropped;
         }
-        let to = self.route(header.destination);
-        if let Some(SessionKey(key)) = to
-            && key.shard != self.index
-        {
-            return Outbound::Elsewhere(key.shard);
-        }
-        let from = self.route(header.source);
-        let counts = from.is_none().then_some(now);
-        match self.judge(packet.as_slice(), &header, (from, to), counts) {
-            Verdict::Pass => {}
-            Verdict::Over => {
-                self.stats.rate_exceeded += 1;
-                return Outbound::Dropped;
-            }
-            Verdict::Apart => {
-                self.stats.ip_between_clients += 1;
-                return Outbound::Dropped;
-            }
-            Verdict::Reject if from.is_none() => {
-                self.stats.policy_rejected += 1;
-                let (own4, own6) = self.own();
-                let why = Unreachable::Prohibited;
-                let error = icmp::unreachable_because(packet.as_slice(), why, own4, own6);
-                return self.refused(error, now);
-            }
-            Verdict::Reject | Verdict::Drop => {
-                self.stats.policy_dropped += 1;
-                return Outbound::Dropped;
-            }
-        }
-        let Some(key) = to else {
-            self.stats.no_route += 1;
-            let (own4, own6) = self.own();
-            let error = icmp::unreachable(packet.as_slice(), own4, own6);
-            return self.refused(error, now);
+        let ends = (header.source, header.destination);
+        let known = self.passed.filter(|(passed, _)| *passed == ends);
+        let key = match known {
+            Some((_, key)) => key,
+            None => match self.admit(packet.as_slice(), &header, now) {
+                Ok(key) => key,
+                Err(outbound) => return outbound,
+            },
         };
         let Some(record) = self.sessions.get_mut(key.0) else {
             self.stats.no_route += 1;
@@ -161,6 +134,56 @@ impl Shard {
             }
             outbound => outbound,
         }
+    }
+
+    /// The session that a packet goes to, if it may.
+    fn admit(
+        &mut self,
+        packet: &[u8],
+        header: &IpHeader,
+        now: Instant,
+    ) -> Result<SessionKey, Outbound> {
+        let to = self.route(header.destination);
+        if let Some(SessionKey(key)) = to
+            && key.shard != self.index
+        {
+            return Err(Outbound::Elsewhere(key.shard));
+        }
+        let from = self.route(header.source);
+        let counts = from.is_none().then_some(now);
+        match self.judge(packet, header, (from, to), counts) {
+            Verdict::Pass => {}
+            Verdict::Over => {
+                self.stats.rate_exceeded += 1;
+                return Err(Outbound::Dropped);
+            }
+            Verdict::Apart => {
+                self.stats.ip_between_clients += 1;
+                return Err(Outbound::Dropped);
+            }
+            Verdict::Reject if from.is_none() => {
+                self.stats.policy_rejected += 1;
+                let (own4, own6) = self.own();
+                let why = Unreachable::Prohibited;
+                let error = icmp::unreachable_because(packet, why, own4, own6);
+                return Err(self.refused(error, now));
+            }
+            Verdict::Reject | Verdict::Drop => {
+                self.stats.policy_dropped += 1;
+                return Err(Outbound::Dropped);
+            }
+        }
+        let Some(key) = to else {
+            self.stats.no_route += 1;
+            let (own4, own6) = self.own();
+            let error = icmp::unreachable(packet, own4, own6);
+            return Err(self.refused(error, now));
+        };
+        // Where no rule looks into packets, all between these two pass.
+        if from.is_none() && !self.rules.contains_key(&key) {
+            self.passed = Some(((header.source, header.destination), key));
+        }
+        Ok(key)
     }
 
     /// Lets an error go out while there are few of them.
@@ -270,7 +293,7 @@ impl Shard {
         let group = self.groups.get_mut(key.0)?;
         if group.is_plain() {
             if let Seal::Later(batch) = seal {
-                batch.pass(take(packet), group.path);
+                batch.pass(packet, group.path);
             }
             return Some(group.path);
         }
@@ -298,18 +321,10 @@ impl Shard {
         }
         udp::prepend(packet, L2TP_PORT, port, addresses).ok()?;
         let sealed = match seal {
-            Seal::Now => outbound.sa.seal(packet, ip_protocol::UDP).is_ok(),
-            Seal::Later(batch) => {
-                match batch.push(&mut outbound.sa, take(packet), ip_protocol::UDP, path) {
-                    Ok(()) => true,
-                    Err((_, refused, _)) => {
-                        *packet = refused;
-                        false
-                    }
-                }
-            }
+            Seal::Now => outbound.sa.seal(packet, ip_protocol::UDP),
+            Seal::Later(batch) => batch.push(&mut outbound.sa, packet, ip_protocol::UDP, path),
         };
-        if !sealed {
+        if sealed.is_err() {
             self.stats.no_sa += 1;
             return None;
         }
@@ -326,9 +341,4 @@ fn is_redirect(header: &IpHeader, packet: &[u8]) -> bool {
         _ => return false,
     };
     !header.later_fragment && packet.get(header.payload_start) == Some(&redirect)
-}
-
-/// Takes a packet, and leaves an empty buffer without room.
-fn take(packet: &mut PacketBuf) -> PacketBuf {
-    std::mem::replace(packet, PacketBuf::with_capacity(0, 0))
 }

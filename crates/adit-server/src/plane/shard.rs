@@ -124,6 +124,9 @@ pub(super) struct Shard {
     pub(super) sessions: Table<Record>,
     pub(super) by_ids: HashMap<(u16, u16), SessionKey>,
     routes: Routes,
+    /// Between whom the last packet from TUN passed, and to which session, if that alone decides for
+    /// the next: until routes or rules change.
+    pub(super) passed: Option<((IpAddr, IpAddr), SessionKey)>,
     /// What the policy says of the users of sessions, wherever they are.
     pub(super) rules: HashMap<SessionKey, Arc<Rules>>,
     /// Groups whose newest SA wants to be replaced, not yet told.
@@ -145,6 +148,7 @@ impl Shard {
             sessions: Table::new(index),
             by_ids: HashMap::new(),
             routes: Routes::default(),
+            passed: None,
             rules: HashMap::new(),
             worn: Vec::new(),
             common,
@@ -290,6 +294,7 @@ impl Shard {
     }
 
     pub(super) fn remove_session(&mut self, key: SessionKey) -> Option<Record> {
+        self.passed = None;
         let record = self.sessions.remove(key.0)?;
         self.by_ids
             .remove(&(record.local_tunnel, record.local_session));
@@ -319,14 +324,17 @@ impl Shard {
     }
 
     pub(super) fn set_route4(&mut self, to: Ipv4Net, key: Option<SessionKey>) {
+        self.passed = None;
         self.routes.set4(to, key);
     }
 
     pub(super) fn set_route6(&mut self, to: Ipv6Net, key: Option<SessionKey>) {
+        self.passed = None;
         self.routes.set6(to, key);
     }
 
     pub(super) fn set_rules(&mut self, key: SessionKey, rules: Option<Arc<Rules>>) {
+        self.passed = None;
         match rules {
             Some(rules) => self.rules.insert(key, rules),
             None => self.rules.remove(&key),

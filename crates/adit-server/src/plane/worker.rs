@@ -8,13 +8,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use adit_crypto::Kernel;
-use adit_esp::{OpenBatch, Received, SealBatch};
+use adit_esp::{OpenBatch, Received, SealBatch, Sealed};
+use adit_wire::offload::{OffloadError, Segments, VirtioHeader};
 use adit_wire::{Channel, PacketBuf, Path, Transmit};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::shard::Shard;
-use super::{GroupKey, Inbound, Learnt, NON_ESP_MARKER, Outbound, Plane, Seal};
+use super::{GroupKey, HEADROOM, Inbound, Learnt, NON_ESP_MARKER, Outbound, Plane, Seal, TAILROOM};
 use crate::control::{Teller, TooBig};
+
+/// Bytes of a buffer for what one read of TUN gives, cut up and sealed. Packets that are so small that it
+/// is not enough take another.
+const RUN_ROOM: usize = 96 << 10;
+
+/// Such buffers that wait for use: what one batch has of them as a rule, and more.
+const LONG: usize = 8;
 
 /// Something that a worker leaves to [`Server::handle_note`](crate::Server::handle_note).
 pub struct Note(pub(crate) Told);
@@ -85,6 +93,8 @@ pub enum Handover {
     Datagram(Path, Vec<u8>),
     /// An IP packet from TUN.
     Packet(PacketBuf),
+    /// One from TUN that stands for several.
+    Train(VirtioHeader, Vec<u8>),
 }
 
 /// The packet path of one shard, for a thread of its own; made by
@@ -95,6 +105,8 @@ pub enum Handover {
 pub struct Worker {
     shard: Arc<Mutex<Shard>>,
     kept: SealBatch<Path>,
+    /// Buffers with room for trains.
+    long: Vec<PacketBuf>,
     out: Out,
 }
 
@@ -115,6 +127,7 @@ impl Plane {
         let workers = shards.map(|shard| Worker {
             shard: Arc::clone(shard),
             kept: SealBatch::new(),
+            long: Vec::new(),
             out: Out::default(),
         });
         workers.collect()
@@ -128,6 +141,7 @@ impl Worker {
         Turn {
             shard: self.shard.lock(),
             kept: &mut self.kept,
+            long: &mut self.long,
             out: &mut self.out,
         }
     }
@@ -147,7 +161,15 @@ impl Worker {
 pub struct Turn<'a> {
     shard: MutexGuard<'a, Shard>,
     kept: &'a mut SealBatch<Path>,
+    long: &'a mut Vec<PacketBuf>,
     out: &'a mut Out,
+}
+
+/// Packets that are made one behind the other.
+struct Run {
+    buf: PacketBuf,
+    /// Whether one of them is in the batch, which then needs the buffer.
+    is_kept: bool,
 }
 
 impl Turn<'_> {
@@ -209,7 +231,16 @@ impl Turn<'_> {
             Handover::Packet(mut packet) => {
                 let seal = Seal::Later(self.kept);
                 let outbound = self.shard.outbound_here(&mut packet, seal, now);
-                self.keep(outbound, packet)
+                if self.give_out(outbound) {
+                    self.kept.keep(packet);
+                    return None;
+                }
+                Some(packet)
+            }
+            Handover::Train(header, packet) => {
+                // The worker that gave it out has found no fault in it.
+                let _ = self.take_train(&header, &packet, Shard::outbound_here, now);
+                None
             }
         }
     }
@@ -246,41 +277,135 @@ impl Turn<'_> {
         ip
     }
 
-    /// Says what packets from TUN will be given to [`keep_tun`](Self::keep_tun), so that what they need
-    /// comes from memory for all of them at the same time. Changes nothing.
-    pub fn expect_tun<'a>(&self, packets: impl IntoIterator<Item = &'a PacketBuf>) {
-        let packets = packets.into_iter().map(PacketBuf::as_slice);
-        self.shard.expect_outbound(packets);
+    /// Says what packets from TUN will be given to [`keep_tun`](Self::keep_tun) and
+    /// [`keep_train`](Self::keep_train), so that what they need comes from memory for all of them at the
+    /// same time. Changes nothing.
+    pub fn expect_tun<'b>(&self, packets: impl IntoIterator<Item = &'b [u8]>) {
+        self.shard.expect_outbound(packets.into_iter());
     }
 
     /// Takes an IP packet from TUN with [`HEADROOM`](crate::HEADROOM) before and
     /// [`TAILROOM`](crate::TAILROOM) after it. If it goes to a session, it is kept until
     /// [`seal_kept`](Self::seal_kept), or given out for another worker. Gives the buffer back if not.
     pub fn keep_tun(&mut self, mut packet: PacketBuf, now: Instant) -> Option<PacketBuf> {
-        let seal = Seal::Later(self.kept);
-        let outbound = self.shard.outbound(&mut packet, seal, now);
-        self.keep(outbound, packet)
-    }
-
-    fn keep(&mut self, outbound: Outbound, packet: PacketBuf) -> Option<PacketBuf> {
-        match outbound {
-            Outbound::Sealed(_) => return None,
-            Outbound::Elsewhere(shard) => {
-                let packet = Handover::Packet(packet);
-                self.out.handovers.push_back((shard.into(), packet));
-                return None;
-            }
-            Outbound::Cut(parts) => self.out.transmits.extend(parts),
-            Outbound::Oversize(transmit) => self.out.oversize.push_back(transmit),
-            Outbound::Refused(error) => self.out.to_tun.extend(error),
-            Outbound::Dropped => {}
+        let outbound = self
+            .shard
+            .outbound(&mut packet, Seal::Later(self.kept), now);
+        if let Outbound::Elsewhere(shard) = outbound {
+            let packet = Handover::Packet(packet);
+            self.out.handovers.push_back((shard.into(), packet));
+            return None;
+        }
+        if self.give_out(outbound) {
+            self.kept.keep(packet);
+            return None;
         }
         Some(packet)
     }
 
-    /// Seals what was kept, and gives out the datagrams in their order.
-    pub fn seal_kept(&mut self) -> impl Iterator<Item = (PacketBuf, Path)> {
-        self.kept.seal(Kernel::best())
+    /// The same for a packet from TUN that stands for several: each of them is made where it will be
+    /// sealed, behind the one before, so that what goes one way is one piece of memory. An error says
+    /// that the kernel's header does not fit the packet, of which nothing more is taken then.
+    pub fn keep_train(
+        &mut self,
+        header: &VirtioHeader,
+        packet: &[u8],
+        now: Instant,
+    ) -> Result<(), OffloadError> {
+        self.take_train(header, packet, Shard::outbound, now)
+    }
+
+    fn take_train(
+        &mut self,
+        header: &VirtioHeader,
+        packet: &[u8],
+        outbound: fn(&mut Shard, &mut PacketBuf, Seal<'_>, Instant) -> Outbound,
+        now: Instant,
+    ) -> Result<(), OffloadError> {
+        let mut segments = Segments::new(header, packet)?;
+        let mut run = self.run();
+        // What the headers of the packet before took, and those of the next will: an SA whose IV is
+        // longer may take over in between, and then costs a packet.
+        let mut front = HEADROOM;
+        let taken = loop {
+            let length = segments.next_len(packet);
+            if length == 0 {
+                break Ok(());
+            }
+            if run.buf.tailroom() < front + length + TAILROOM {
+                let full = std::mem::replace(&mut run, self.run());
+                self.end(full);
+                front = HEADROOM;
+            }
+            run.buf.go_behind(front);
+            if let Err(error) = segments.next(packet, &mut run.buf) {
+                break Err(error);
+            }
+            let start = run.buf.place().start;
+            let made = outbound(&mut self.shard, &mut run.buf, Seal::Later(self.kept), now);
+            if let Outbound::Elsewhere(shard) = made {
+                // All go to one address, so this was the first.
+                let train = Handover::Train(*header, packet.to_vec());
+                self.out.handovers.push_back((shard.into(), train));
+                break Ok(());
+            }
+            front = HEADROOM;
+            if self.give_out(made) {
+                front = start - run.buf.place().start;
+                run.is_kept = true;
+            }
+        };
+        self.end(run);
+        taken
+    }
+
+    /// A run with nothing in it.
+    fn run(&mut self) -> Run {
+        let buf = self.long.pop();
+        let mut buf = buf.unwrap_or_else(|| PacketBuf::with_capacity(0, RUN_ROOM));
+        buf.reset(0);
+        Run {
+            buf,
+            is_kept: false,
+        }
+    }
+
+    fn end(&mut self, run: Run) {
+        if run.is_kept {
+            self.kept.keep(run.buf);
+        } else {
+            self.long.push(run.buf);
+        }
+    }
+
+    /// Gives out what was made of a packet. True for one that is in the batch, which is to get its
+    /// buffer.
+    fn give_out(&mut self, outbound: Outbound) -> bool {
+        match outbound {
+            Outbound::Sealed(_) => return true,
+            Outbound::Cut(parts) => self.out.transmits.extend(parts),
+            Outbound::Oversize(transmit) => self.out.oversize.push_back(transmit),
+            Outbound::Refused(error) => self.out.to_tun.extend(error),
+            Outbound::Elsewhere(_) | Outbound::Dropped => {}
+        }
+        false
+    }
+
+    /// Seals what was kept and shows the datagrams to `send`, in their order. The buffers of
+    /// [`keep_tun`](Self::keep_tun) go to `free`.
+    pub fn seal_kept(&mut self, free: &mut Vec<PacketBuf>, send: impl FnOnce(&Sealed<'_, Path>)) {
+        if self.kept.is_empty() {
+            return;
+        }
+        let sealed = self.kept.seal(Kernel::best());
+        send(&sealed);
+        sealed.give_back(|buf| {
+            if buf.storage().len() < RUN_ROOM {
+                free.push(buf);
+            } else if self.long.len() < LONG {
+                self.long.push(buf);
+            }
+        });
     }
 
     /// The next datagram besides: a part of a packet that had to be cut, or the answer to an echo.

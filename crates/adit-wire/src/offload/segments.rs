@@ -101,6 +101,18 @@ impl Segments {
         })
     }
 
+    /// Length of the next one; 0 when there is none left.
+    pub fn next_len(&self, packet: &[u8]) -> usize {
+        match self.kind {
+            _ if self.done => 0,
+            Kind::Whole(_) => packet.len(),
+            Kind::Tcp(layout) | Kind::Udp(layout) => {
+                let left = packet.len().saturating_sub(self.next);
+                layout.headers + left.min(layout.size)
+            }
+        }
+    }
+
     /// Writes the next one into `buf` from its start on. False when there is none left; an error
     /// says that it does not fit, and skips it.
     pub fn next(&mut self, packet: &[u8], buf: &mut PacketBuf) -> Result<bool, OffloadError> {
@@ -112,10 +124,8 @@ impl Segments {
                 self.done = true;
                 room(buf, packet.len())?.copy_from_slice(packet);
                 buf.set_len(packet.len());
-                if let Some((start, at)) = checksum {
-                    let packet = buf.as_mut_slice();
-                    let sum = internet(packet.get(start..).unwrap_or_default());
-                    put(packet, at, not_none(sum).to_be_bytes());
+                if let Some(partial) = checksum {
+                    finish(buf.as_mut_slice(), partial);
                 }
             }
             Kind::Tcp(layout) => {
@@ -213,6 +223,24 @@ impl Layout {
         let sum = Sum::new().pseudo_header(from, to, protocol, length);
         sum.bytes(bytes).finish()
     }
+}
+
+/// Completes, in place, a packet that [stands for itself only](VirtioHeader::is_single).
+pub fn complete(header: &VirtioHeader, packet: &mut [u8]) -> Result<(), OffloadError> {
+    if !header.is_single() {
+        return Err(unknown(header));
+    }
+    if header.flags & NEEDS_CSUM != 0 {
+        let partial = partial(header, packet)?;
+        finish(packet, partial);
+    }
+    Ok(())
+}
+
+/// Makes a partial checksum whole.
+fn finish(packet: &mut [u8], (start, at): (usize, usize)) {
+    let sum = internet(packet.get(start..).unwrap_or_default());
+    put(packet, at, not_none(sum).to_be_bytes());
 }
 
 /// Where the partial checksum of a packet starts and is.

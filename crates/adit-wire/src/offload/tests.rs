@@ -142,9 +142,24 @@ fn apart(written: &[u8]) -> Vec<Vec<u8>> {
     let mut segments = Segments::new(&header, packet).unwrap();
     let mut buf = PacketBuf::with_capacity(64, 2048);
     let mut found = Vec::new();
-    while segments.next(packet, &mut buf).unwrap() {
+    loop {
+        let length = segments.next_len(packet);
+        if !segments.next(packet, &mut buf).unwrap() {
+            assert_eq!(length, 0);
+            break;
+        }
+        assert_eq!(buf.len(), length);
         found.push(buf.as_slice().to_vec());
         buf.reset(64);
+    }
+    let mut whole = packet.to_vec();
+    if header.is_single() {
+        complete(&header, &mut whole).unwrap();
+        assert_eq!(found, [whole]);
+    } else {
+        complete(&header, &mut whole).unwrap_err();
+        assert_eq!(whole, packet);
+        assert!(header.count(packet.len()) + 1 >= found.len());
     }
     found
 }

@@ -343,14 +343,13 @@ impl Session {
             self.free.extend(self.client.keep_tun(packet));
         }
         let sealed = self.client.seal_kept();
-        let sealed: Vec<_> = sealed.map(|(packet, path)| (path, packet)).collect();
-        if let Err(error) = self.nat_t.send_batch(&sealed::datagrams(&sealed))
+        let datagrams: Vec<_> = sealed.iter().map(sealed::datagram).collect();
+        if let Err(error) = self.nat_t.send_batch(&datagrams)
             && error.kind() != ErrorKind::WouldBlock
         {
             tracing::debug!(%error, "packets not sent");
         }
-        self.free
-            .extend(sealed.into_iter().map(|(_, packet)| packet));
+        sealed.give_back(|packet| self.free.push(packet));
         Ok(())
     }
 }

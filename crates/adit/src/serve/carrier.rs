@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use adit_io::tun::Queue;
-use adit_io::udp::{RecvBatch, UdpSocket};
+use adit_io::tun::{Queue, Read};
+use adit_io::udp::{Datagram, RecvBatch, UdpSocket};
 use adit_server::{HEADROOM, Handover, Note, TAILROOM, Turn, Worker};
+use adit_wire::offload::{self, VirtioHeader};
 use adit_wire::{Channel, PacketBuf, Path, Transmit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,8 +25,11 @@ use crate::sealed;
 /// Packets read from TUN before what they became is sent.
 const TUN_BATCH: usize = 64;
 
-/// Room for the largest packet that TUN gives.
+/// Room for the largest packet that TUN gives, but for those that stand for several.
 const TUN_ROOM: usize = 2048;
+
+/// Most reads of a batch that bring more than that: each may be 46 packets of an Ethernet.
+const LONG_READS: usize = 4;
 
 /// Of the room for notes, so much is kept for those that nobody repeats.
 const ROOM_FOR_ONCE: usize = 256;
@@ -46,6 +50,14 @@ struct Carrier {
     queue: Queue,
     ways: Ways,
     free: RefCell<Vec<PacketBuf>>,
+}
+
+/// What one read of TUN brought.
+struct FromTun {
+    header: VirtioHeader,
+    packet: PacketBuf,
+    /// Whether it was longer than any single packet, and is in one of the few long buffers.
+    is_long: bool,
 }
 
 /// What a thread does. None of it ends but with an error.
@@ -122,15 +134,37 @@ async fn receive(carrier: Rc<Carrier>, socket: Arc<Socket>) -> Result<(), ServeE
 }
 
 async fn read_tun(carrier: Rc<Carrier>) -> Result<(), ServeError> {
-    let mut packets = Vec::with_capacity(TUN_BATCH);
+    let mut reads = Vec::with_capacity(TUN_BATCH);
+    let long = || PacketBuf::with_capacity(0, Queue::LONG_ROOM);
+    let mut long: Vec<_> = std::iter::repeat_with(long).take(LONG_READS).collect();
     loop {
         let readable = carrier.queue.readable().await;
         readable.map_err(system("cannot wait for TUN"))?;
-        let read = carrier.read(&mut packets);
+        let read = carrier.read(&mut reads, &mut long);
         carrier.carry(|turn, free, now| {
-            turn.expect_tun(&packets);
-            let kept = packets.drain(..);
-            free.extend(kept.filter_map(|packet| turn.keep_tun(packet, now)));
+            turn.expect_tun(reads.iter().map(|read| read.packet.as_slice()));
+            for FromTun {
+                header,
+                mut packet,
+                is_long,
+            } in reads.drain(..)
+            {
+                let taken = if header.is_single() && !is_long {
+                    let whole = offload::complete(&header, packet.as_mut_slice());
+                    if whole.is_ok() {
+                        free.extend(turn.keep_tun(packet, now));
+                        continue;
+                    }
+                    whole
+                } else {
+                    turn.keep_train(&header, packet.as_slice(), now)
+                };
+                if let Err(error) = taken {
+                    tracing::debug!(%error, "packet from TUN dropped");
+                    carrier.count_refused(1);
+                }
+                if is_long { &mut long } else { &mut *free }.push(packet);
+            }
         });
         read.map_err(system("the TUN interface is gone"))?;
         tokio::task::yield_now().await;
@@ -155,34 +189,42 @@ async fn read_inbox(
 }
 
 impl Carrier {
-    /// Reads what TUN has, as far as it fits into one batch.
-    fn read(&self, packets: &mut Vec<PacketBuf>) -> std::io::Result<()> {
+    /// Reads what TUN has, as far as it fits into one batch and those buffers.
+    fn read(&self, reads: &mut Vec<FromTun>, long: &mut Vec<PacketBuf>) -> std::io::Result<()> {
         let mut free = self.free.borrow_mut();
         self.ways.shared.even_out(&mut free, TUN_BATCH, || {
             PacketBuf::with_capacity(HEADROOM, TUN_ROOM + TAILROOM)
         });
         let refused = self.queue.refused();
-        let mut read = Ok(());
-        while packets.len() < TUN_BATCH
-            && let Some(mut packet) = free.pop()
+        let mut count = 0;
+        while count < TUN_BATCH
+            && let Some(packet) = free.last_mut()
+            && let Some(more) = long.last_mut()
         {
             packet.reset(HEADROOM);
-            match self.queue.recv(&mut packet) {
-                Ok(true) => packets.push(packet),
-                Ok(false) => {
-                    free.push(packet);
-                    break;
+            let Some(read) = self.queue.read(packet, TAILROOM, more)? else {
+                break;
+            };
+            let (header, taken, is_long) = match read {
+                Read::Packet(header) => (header, free.pop(), false),
+                Read::Long(header) => (header, long.pop(), true),
+            };
+            reads.extend(taken.map(|packet| {
+                count += header.count(packet.len());
+                FromTun {
+                    header,
+                    packet,
+                    is_long,
                 }
-                Err(error) => {
-                    read = Err(error);
-                    break;
-                }
-            }
+            }));
         }
-        let refused = self.queue.refused() - refused;
+        self.count_refused(self.queue.refused() - refused);
+        Ok(())
+    }
+
+    fn count_refused(&self, packets: u64) {
         let counter = &self.ways.shared.tun_refused;
-        counter.fetch_add(refused, Ordering::Relaxed);
-        read
+        counter.fetch_add(packets, Ordering::Relaxed);
     }
 
     /// Takes one turn, sends what it made, and gives on what is not for here.
@@ -191,12 +233,7 @@ impl Carrier {
         let mut free = self.free.borrow_mut();
         let mut turn = worker.turn();
         act(&mut turn, &mut free, Instant::now());
-        let sealed: Vec<_> = turn
-            .seal_kept()
-            .map(|(packet, path)| (path, packet))
-            .collect();
-        self.send(&sealed);
-        free.extend(sealed.into_iter().map(|(_, packet)| packet));
+        turn.seal_kept(&mut free, |sealed| self.send(sealed.iter()));
         while let Some(part) = turn.poll_transmit() {
             self.send_one(&part, UdpSocket::send);
         }
@@ -242,17 +279,25 @@ impl Carrier {
     }
 
     /// Sends sealed packets, those of one socket in one call.
-    fn send(&self, packets: &[(Path, PacketBuf)]) {
-        for run in packets.chunk_by(|(a, _), (b, _)| {
-            a.channel == b.channel && a.local.is_ipv4() == b.local.is_ipv4()
-        }) {
-            let socket = run
-                .first()
-                .and_then(|(path, _)| socket_for(&self.sockets, path));
-            let Some(socket) = socket else {
-                continue;
-            };
-            let sent = socket.send_batch(&sealed::datagrams(run));
+    fn send<'a>(&self, packets: impl Iterator<Item = (&'a [u8], &'a Path)>) {
+        let mut run = Vec::with_capacity(2 * TUN_BATCH);
+        let mut way: Option<&Path> = None;
+        for (payload, path) in packets {
+            if let Some(before) = way.filter(|before| !is_by_one_socket(before, path)) {
+                self.send_run(before, &run);
+                run.clear();
+            }
+            way = Some(path);
+            run.push(sealed::datagram((payload, path)));
+        }
+        if let Some(path) = way {
+            self.send_run(path, &run);
+        }
+    }
+
+    fn send_run(&self, path: &Path, run: &[Datagram<'_>]) {
+        if let Some(socket) = socket_for(&self.sockets, path) {
+            let sent = socket.send_batch(run);
             self.ways
                 .shared
                 .count_unsent_of(run.len(), sent, "a socket");
@@ -263,4 +308,9 @@ impl Carrier {
         let sent = self.queue.send_batch(packets);
         self.ways.shared.count_unsent_of(packets.len(), sent, "TUN");
     }
+}
+
+/// Whether packets of both ways leave by the same socket.
+fn is_by_one_socket(a: &Path, b: &Path) -> bool {
+    a.channel == b.channel && a.local.is_ipv4() == b.local.is_ipv4()
 }

@@ -52,17 +52,14 @@ pub(super) fn send(socket: &impl AsFd, runs: &[&[Datagram<'_>]]) -> io::Result<u
             break;
         };
         free = left;
-        for (vector, datagram) in used.iter_mut().zip(*run) {
-            vector.iov_base = datagram.payload.as_ptr().cast_mut().cast();
-            vector.iov_len = datagram.payload.len();
-        }
+        let parts = fill(used, run);
         let header = &mut header.msg_hdr;
         header.msg_name = name.as_ptr().cast_mut().cast();
         header.msg_namelen = name.len();
         header.msg_iov = used.as_mut_ptr();
-        header.msg_iovlen = used.len() as _;
+        header.msg_iovlen = parts as _;
         set_source(header, control, first.local);
-        if used.len() > 1
+        if run.len() > 1
             && let Ok(size) = u16::try_from(first.payload.len())
         {
             write(header, control, libc::SOL_UDP, libc::UDP_SEGMENT, size);
@@ -81,6 +78,26 @@ pub(super) fn send(socket: &impl AsFd, runs: &[&[Datagram<'_>]]) -> io::Result<u
         )
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Points `vectors` to the payloads of a run, to those that lie one behind the other in memory as one:
+/// the kernel copies faster then. Returns how many it took.
+fn fill(vectors: &mut [libc::iovec], run: &[Datagram<'_>]) -> usize {
+    let mut end = std::ptr::null();
+    let mut count: usize = 0;
+    for datagram in run {
+        let bytes = datagram.payload.as_ptr_range();
+        let last = count.checked_sub(1).filter(|_| bytes.start == end);
+        if let Some(vector) = last.and_then(|last| vectors.get_mut(last)) {
+            vector.iov_len += datagram.payload.len();
+        } else if let Some(vector) = vectors.get_mut(count) {
+            vector.iov_base = bytes.start.cast_mut().cast();
+            vector.iov_len = datagram.payload.len();
+            count += 1;
+        }
+        end = bytes.end;
+    }
+    count
 }
 
 /// Puts the source address into `control` and `control` into `header`.
