@@ -26,7 +26,7 @@ impl Shard {
                     continue;
                 }
                 let entry = spi.and_then(|spi| self.inbound.get(&spi));
-                *found = entry.map(|entry| (entry, packet));
+                *found = entry.map(|entry| (&**entry, packet));
             }
             let entries = || found.iter().flatten().map(|(entry, _)| entry);
             for (entry, packet) in found.iter().flatten() {

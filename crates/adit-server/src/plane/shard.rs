@@ -65,7 +65,7 @@ pub(super) struct Group {
 /// What a group has, on its way into another.
 pub(super) struct Gone {
     outbound: Vec<Outbounds>,
-    inbound: Vec<(u32, Inbounds)>,
+    inbound: Vec<(u32, Box<Inbounds>)>,
 }
 
 impl Gone {
@@ -117,7 +117,8 @@ pub(super) struct Shard {
     pub(super) index: u16,
     /// How many shards there are.
     count: u16,
-    pub(super) inbound: HashMap<u32, Inbounds>,
+    /// Boxed, so that the table is small enough to be near the processor also with many.
+    pub(super) inbound: HashMap<u32, Box<Inbounds>>,
     /// SPIs that say this shard and whose SAs are in another, with their group.
     moved: HashMap<u32, u16>,
     pub(super) groups: Table<Group>,
@@ -236,13 +237,13 @@ impl Shard {
         });
         self.inbound.insert(
             inbound.spi(),
-            Inbounds {
+            Box::new(Inbounds {
                 sa: inbound,
                 group,
                 outbound_spi,
                 native,
                 used: false,
-            },
+            }),
         );
     }
 
