@@ -6,8 +6,9 @@
 /// a peer that has begun to count anew.
 const LATE: u16 = 1024;
 
-/// The sequence numbers of one session's data messages, both ways.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The sequence numbers of one session's data messages, both ways. The default is those of an LNS that nobody
+/// asked for any.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Sequencing {
     /// They were demanded with a Sequencing Required AVP: they stay on.
     required: bool,

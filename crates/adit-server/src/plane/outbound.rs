@@ -342,3 +342,6 @@ fn is_redirect(header: &IpHeader, packet: &[u8]) -> bool {
     };
     !header.later_fragment && packet.get(header.payload_start) == Some(&redirect)
 }
+
+#[cfg(test)]
+mod tests;
