@@ -231,11 +231,7 @@ impl Turn<'_> {
             Handover::Packet(mut packet) => {
                 let seal = Seal::Later(self.kept);
                 let outbound = self.shard.outbound_here(&mut packet, seal, now);
-                if self.give_out(outbound) {
-                    self.kept.keep(packet);
-                    return None;
-                }
-                Some(packet)
+                self.keep(outbound, packet)
             }
             Handover::Train(header, packet) => {
                 // The worker that gave it out has found no fault in it.
@@ -296,11 +292,16 @@ impl Turn<'_> {
             self.out.handovers.push_back((shard.into(), packet));
             return None;
         }
-        if self.give_out(outbound) {
-            self.kept.keep(packet);
-            return None;
+        self.keep(outbound, packet)
+    }
+
+    /// Keeps the buffer of a packet that is in the batch, and gives any other back.
+    fn keep(&mut self, outbound: Outbound, packet: PacketBuf) -> Option<PacketBuf> {
+        if !self.give_out(outbound) {
+            return Some(packet);
         }
-        Some(packet)
+        self.kept.keep(packet);
+        None
     }
 
     /// The same for a packet from TUN that stands for several: each of them is made where it will be
