@@ -162,3 +162,35 @@ fn write<T: Copy>(
         libc::CMSG_DATA(message).cast::<T>().write_unaligned(value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_in_memory_are_one_piece() {
+        let memory = [7; 40];
+        let run = [
+            &memory[..10],
+            &memory[10..20],
+            &memory[30..40],
+            &memory[20..30],
+        ];
+        let run = run.map(|payload| Datagram {
+            local: IpAddr::from([192, 0, 2, 1]),
+            remote: SocketAddr::from(([198, 51, 100, 7], 1)),
+            payload,
+        });
+        let mut vectors = run.map(|_| libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        });
+        let count = fill(&mut vectors, &run);
+        let found = vectors[..count]
+            .iter()
+            .map(|it| (it.iov_base.addr(), it.iov_len));
+        let start = memory.as_ptr().addr();
+        let expected = [(start, 20), (start + 30, 10), (start + 20, 10)];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+    }
+}
