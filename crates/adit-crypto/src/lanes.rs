@@ -15,11 +15,11 @@ mod x86;
 #[cfg(not(target_arch = "x86_64"))]
 use self::none::load_ahead;
 #[cfg(not(target_arch = "x86_64"))]
-pub(crate) use self::none::{LaneKeys, Lanes};
+pub(crate) use self::none::{LaneKeys, Lanes, PacketJob};
 #[cfg(target_arch = "x86_64")]
 use self::x86::load_ahead;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use self::x86::{LaneKeys, Lanes};
+pub(crate) use self::x86::{LaneKeys, Lanes, PacketJob};
 
 use std::sync::OnceLock;
 

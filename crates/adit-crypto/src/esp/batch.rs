@@ -2,9 +2,13 @@
 //! and HMACs of SHA-1 and SHA2-256. Everything else goes one at a time, as do batches too small to
 //! gain. The results are those of the one-packet code.
 
-use super::keys::{CbcTransform, EspKeys, MalformedPacket, Parts, counter_block, icv};
+mod one_pass;
+
+use self::one_pass::OnePass;
+use super::HEADER_LEN;
+use super::keys::{CbcTransform, EspKeys, MalformedPacket, icv, set_counter};
 use crate::Hash;
-use crate::lanes::{Kernel, LaneKeys, Lanes};
+use crate::lanes::{Kernel, LaneKeys, Lanes, PacketJob};
 
 /// What [`EspKeys::seal`] takes, of one packet of a batch.
 pub struct SealParts<'a> {
@@ -90,6 +94,9 @@ struct Counts {
 /// The rounds of AES by length of key.
 const ROUNDS: [usize; 3] = [10, 12, 14];
 
+/// The hashes that there are lanes for.
+const HASHES: [Hash; 2] = [Hash::Sha1, Hash::Sha2_256];
+
 impl Counts {
     fn count(&mut self, cbc: &CbcTransform, keys: &LaneKeys) {
         self.laned += 1;
@@ -115,35 +122,52 @@ impl Counts {
 
 /// Seals all packets in place, each as [`EspKeys::seal`] would.
 pub fn seal_batch<P: ToSeal>(kernel: Kernel, packets: &mut [P]) {
-    let mut counts = Counts::default();
+    let mut laned = 0;
+    let mut one_pass = OnePass::default();
     let lanes = kernel.lanes().filter(|lanes| {
         for packet in packets.iter_mut() {
-            if let Some(parts) = packet.parts()
-                && let Some((cbc, keys)) = with_lanes(parts.keys)
-            {
-                counts.count(cbc, keys);
+            if let Some(parts) = packet.parts() {
+                laned += usize::from(with_lanes(parts.keys).is_some());
+                one_pass.count(parts.keys, parts.packet);
             }
         }
-        lanes.worth_cbc(counts.laned)
+        one_pass.settle(*lanes);
+        lanes.worth_cbc(laned)
     });
+    let mut counts = Counts::default();
+    let mut turns = one_pass.clone();
     for packet in packets.iter_mut() {
         let Some(parts) = packet.parts() else {
             continue;
         };
-        let sealed = if lanes.is_some() && with_lanes(parts.keys).is_some() {
-            parts.keys.check(parts.packet)
-        } else {
-            let (counter, high) = (parts.iv_counter, parts.high);
-            parts.keys.seal(parts.packet, counter, high)
+        let sealed = match with_lanes(parts.keys) {
+            Some((cbc, keys)) if lanes.is_some() => {
+                if !turns.takes(parts.keys, parts.packet) {
+                    counts.count(cbc, keys);
+                }
+                parts.keys.check(parts.packet)
+            }
+            _ => {
+                let (counter, high) = (parts.iv_counter, parts.high);
+                parts.keys.seal(parts.packet, counter, high)
+            }
         };
         if let Err(error) = sealed {
             packet.refuse(error);
         }
     }
     if let Some(lanes) = lanes {
-        make_ivs(lanes, &counts, packets);
-        encrypt(lanes, &counts, packets);
-        authenticate(lanes, &counts, packets);
+        for (rounds, hash, count) in one_pass.kinds() {
+            let mut turns = one_pass.clone();
+            let jobs = packets.iter_mut().filter_map(|packet| {
+                let parts = packet.parts()?;
+                let taken = turns.takes(parts.keys, parts.packet);
+                taken.then(|| packet_job(parts, rounds, hash)).flatten()
+            });
+            lanes.seal(rounds, hash, count, jobs);
+        }
+        encrypt(lanes, &counts, &one_pass, packets);
+        authenticate(lanes, &counts, &one_pass, packets);
     }
 }
 
@@ -153,75 +177,80 @@ fn with_lanes(keys: &EspKeys) -> Option<(&CbcTransform, &LaneKeys)> {
     Some((cbc, cbc.lanes.as_ref()?))
 }
 
-/// A well-formed packet that goes into lanes.
-struct Laned<'a> {
-    cbc: &'a CbcTransform,
-    keys: &'a LaneKeys,
-    parts: Parts<'a>,
+/// The same, of a cipher with so many rounds and of this hash.
+fn with_kind(keys: &EspKeys, rounds: usize, hash: Hash) -> Option<&LaneKeys> {
+    let (cbc, lane_keys) = with_lanes(keys)?;
+    (lane_keys.rounds() == rounds && cbc.mac.hash() == hash).then_some(lane_keys)
 }
 
-fn laned(seal: SealParts<'_>) -> Option<Laned<'_>> {
-    let (cbc, keys) = with_lanes(seal.keys)?;
-    let parts = seal.keys.split(seal.packet)?;
-    Some(Laned { cbc, keys, parts })
+/// The packet for cipher and hash in one pass.
+fn packet_job(seal: SealParts<'_>, rounds: usize, hash: Hash) -> Option<PacketJob<'_>> {
+    let lane_keys = with_kind(seal.keys, rounds, hash)?;
+    let covered = seal.keys.covered(seal.packet)?;
+    set_counter(seal.keys.split(seal.packet)?.iv, seal.iv_counter);
+    let (packet, icv) = seal.packet.split_at_mut_checked(covered)?;
+    lane_keys.packet_job(packet, seal.high.map(u32::to_be_bytes), icv)
 }
 
-fn make_ivs<P: ToSeal>(lanes: Lanes, counts: &Counts, packets: &mut [P]) {
-    let jobs = packets.iter_mut().filter_map(|packet| {
-        let seal = packet.parts()?;
-        let counter = seal.iv_counter;
-        let Laned { keys, parts, .. } = laned(seal)?;
-        let block = parts.iv.first_chunk_mut()?;
-        *block = counter_block(counter);
-        Some(keys.iv_job(std::slice::from_mut(block)))
-    });
-    lanes.cbc_encrypt(10, counts.laned, jobs);
-}
-
-fn encrypt<P: ToSeal>(lanes: Lanes, counts: &Counts, packets: &mut [P]) {
+/// Encrypts those that have a pass for that.
+fn encrypt<P: ToSeal>(lanes: Lanes, counts: &Counts, one_pass: &OnePass, packets: &mut [P]) {
     for (rounds, count) in ROUNDS.into_iter().zip(counts.rounds) {
-        let texts = packets
-            .iter_mut()
-            .filter_map(|packet| laned(packet.parts()?))
-            .filter(|laned| laned.keys.rounds() == rounds);
+        let mut turns = one_pass.clone();
+        let packets = packets.iter_mut().filter_map(|packet| {
+            let parts = packet.parts()?;
+            let taken = turns.takes(parts.keys, parts.packet);
+            let (cbc, keys) = with_lanes(parts.keys).filter(|_| !taken)?;
+            if keys.rounds() != rounds {
+                return None;
+            }
+            let covered = parts.keys.covered(parts.packet)?;
+            set_counter(parts.keys.split(parts.packet)?.iv, parts.iv_counter);
+            let text = parts.packet.get_mut(HEADER_LEN..covered)?;
+            Some((cbc, keys, text))
+        });
         if lanes.worth_cbc(count) {
-            let jobs = texts.filter_map(|Laned { keys, parts, .. }| {
-                let iv = parts.iv.first_chunk()?;
-                Some(keys.cbc_job(*iv, parts.text.as_chunks_mut().0))
-            });
+            // The IV is what becomes of a first block of text.
+            let jobs = packets.map(|(_, keys, text)| keys.cbc_job([0; 16], text.as_chunks_mut().0));
             lanes.cbc_encrypt(rounds, count, jobs);
         } else if count > 0 {
-            for Laned { cbc, parts, .. } in texts {
-                // Whole blocks, as `laned` found, so there is no error.
-                let _ = cbc.key.encrypt(parts.iv, parts.text);
+            for (cbc, _, text) in packets {
+                if let Some((iv, text)) = text.split_first_chunk_mut::<16>() {
+                    // Whole blocks, as `covered` found, so it is not `None`.
+                    let _ = cbc.encrypt(iv, text);
+                }
             }
         }
     }
 }
 
-fn authenticate<P: ToSeal>(lanes: Lanes, counts: &Counts, packets: &mut [P]) {
-    for hash in [Hash::Sha1, Hash::Sha2_256] {
+/// Computes the MACs of the same.
+fn authenticate<P: ToSeal>(lanes: Lanes, counts: &Counts, one_pass: &OnePass, packets: &mut [P]) {
+    for hash in HASHES {
         let Some(count) = counts.worth_hmac(lanes, hash) else {
             continue;
         };
+        let mut turns = one_pass.clone();
         let jobs = packets.iter_mut().filter_map(|packet| {
-            let SealParts {
-                keys, packet, high, ..
-            } = packet.parts()?;
-            let (_, lane_keys) = with_lanes(keys)?;
-            let covered = keys.covered(packet)?;
-            let (data, icv) = packet.split_at_mut_checked(covered)?;
-            lane_keys.mac_job(data, high.map(u32::to_be_bytes), icv)
+            let parts = packet.parts()?;
+            if turns.takes(parts.keys, parts.packet) {
+                return None;
+            }
+            let (_, lane_keys) = with_lanes(parts.keys)?;
+            let covered = parts.keys.covered(parts.packet)?;
+            let (data, icv) = parts.packet.split_at_mut_checked(covered)?;
+            lane_keys.mac_job(data, parts.high.map(u32::to_be_bytes), icv)
         });
         lanes.hmac(hash, count, jobs);
     }
+    let mut turns = one_pass.clone();
     for packet in packets {
         let Some(seal) = packet.parts() else { continue };
-        let high = seal.high;
-        if let Some(Laned { cbc, parts, .. }) = laned(seal)
+        if !turns.takes(seal.keys, seal.packet)
+            && let Some((cbc, _)) = with_lanes(seal.keys)
+            && let Some(parts) = seal.keys.split(seal.packet)
             && counts.worth_hmac(lanes, cbc.mac.hash()).is_none()
         {
-            let mac = icv(&cbc.mac, &parts, high);
+            let mac = icv(&cbc.mac, &parts, seal.high);
             for (to, from) in parts.icv.iter_mut().zip(mac.iter()) {
                 *to = *from;
             }

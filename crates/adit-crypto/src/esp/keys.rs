@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::batch::PacketMac;
 use super::{EspCipher, EspSuite, HEADER_LEN, SALT_LEN};
 use crate::lanes::{LaneKeys, prefetch};
-use crate::{BlockCipher, CbcKey, Digest, Hash, HmacKey, KeyLength};
+use crate::{BlockCipher, CbcKey, Digest, HmacKey, KeyLength};
 
 /// A packet whose length the suite cannot have: too short, or its encrypted part is not whole
 /// blocks.
@@ -62,9 +62,7 @@ struct GcmTransform {
 pub(super) struct CbcTransform {
     pub(super) key: CbcKey,
     pub(super) mac: HmacKey,
-    /// Makes IVs from counters that nobody without the key can predict (RFC 3602 section 3).
-    iv: CbcKey,
-    /// The same three for lanes, where the cipher is AES and the machine has lanes.
+    /// The same two for lanes, where the cipher is AES and the machine has lanes.
     pub(super) lanes: Option<LaneKeys>,
 }
 
@@ -92,15 +90,12 @@ impl EspKeys {
             .ok_or(wrong)?;
         let transform = match (suite.cipher.cbc(), suite.mac) {
             (Some(cipher), Some(mac)) => {
-                let seed = Hash::Sha2_256.hmac(keymat, &[b"adit ESP initialization vectors"]);
-                let iv_key = seed.get(..16).ok_or(wrong)?;
                 let is_aes = cipher != BlockCipher::TripleDes;
                 Transform::Cbc(Arc::new(CbcTransform {
                     key: CbcKey::new(cipher, cipher_key)?,
                     mac: HmacKey::new(mac.hash(), rest),
-                    iv: CbcKey::new(BlockCipher::Aes128, iv_key)?,
                     lanes: is_aes
-                        .then(|| LaneKeys::new(cipher_key, iv_key, mac.hash(), rest))
+                        .then(|| LaneKeys::new(cipher_key, mac.hash(), rest))
                         .flatten(),
                 }))
             }
@@ -122,6 +117,11 @@ impl EspKeys {
     /// The suite.
     pub fn suite(&self) -> EspSuite {
         self.suite
+    }
+
+    /// Whether both are the same keys of the same suite: one a clone of the other.
+    pub fn are(&self, other: &Self) -> bool {
+        (self.identity(), self.suite) == (other.identity(), other.suite)
     }
 
     /// Has the keys loaded that a batch of packets will need, see [`prefetch`].
@@ -163,15 +163,9 @@ impl EspKeys {
         let parts = self.split(packet).ok_or(malformed)?;
         match &self.transform {
             Transform::Cbc(cbc) => {
-                let CbcTransform { key, mac, iv, .. } = &**cbc;
-                let mut unpredictable = counter_block(iv_counter);
-                iv.encrypt(&[0; 16], &mut unpredictable)
-                    .map_err(|_| malformed)?;
-                for (to, from) in parts.iv.iter_mut().zip(unpredictable) {
-                    *to = from;
-                }
-                key.encrypt(parts.iv, parts.text).map_err(|_| malformed)?;
-                let icv = icv(mac, &parts, high);
+                set_counter(parts.iv, iv_counter);
+                cbc.encrypt(parts.iv, parts.text).ok_or(malformed)?;
+                let icv = icv(&cbc.mac, &parts, high);
                 for (to, from) in parts.icv.iter_mut().zip(icv.iter()) {
                     *to = *from;
                 }
@@ -310,13 +304,23 @@ impl EspKeys {
     }
 }
 
-/// What an IV is made of.
-pub(super) fn counter_block(counter: u64) -> [u8; 16] {
-    let mut block = [0; 16];
-    for (to, from) in block.iter_mut().zip(counter.to_be_bytes()) {
+impl CbcTransform {
+    /// Makes the IV, in whose place its [counter](set_counter) is, and encrypts the text; `None` if
+    /// that is not whole blocks.
+    pub(super) fn encrypt(&self, iv: &mut [u8], text: &mut [u8]) -> Option<()> {
+        let zeros = [0; 16];
+        self.key.encrypt(zeros.get(..iv.len())?, iv).ok()?;
+        self.key.encrypt(iv, text).ok()
+    }
+}
+
+/// Puts into the place of an IV what it is made of: encrypted under the key of the text, a counter
+/// is an IV that nobody without the key can predict (NIST SP 800-38A appendix C, RFC 3602 section 3).
+pub(super) fn set_counter(iv: &mut [u8], counter: u64) {
+    iv.fill(0);
+    for (to, from) in iv.iter_mut().zip(counter.to_be_bytes()) {
         *to = from;
     }
-    block
 }
 
 /// The MAC over a packet. The upper half of an extended sequence number follows it as if it were

@@ -21,7 +21,12 @@ pub(crate) struct CbcJob<'a>(Infallible, std::marker::PhantomData<&'a mut [u8]>)
 /// A message for no lane.
 pub(crate) struct MacJob<'a>(Infallible, std::marker::PhantomData<&'a mut [u8]>);
 
+/// A packet for no lane.
+pub(crate) struct PacketJob<'a>(Infallible, std::marker::PhantomData<&'a mut [u8]>);
+
 impl Lanes {
+    pub(crate) const LONG: usize = usize::MAX;
+
     pub(crate) fn found() -> impl Iterator<Item = Self> {
         std::iter::empty()
     }
@@ -35,6 +40,20 @@ impl Lanes {
     }
 
     pub(crate) fn worth_hmac(self, _hash: Hash, _count: usize) -> bool {
+        match self {}
+    }
+
+    pub(crate) fn worth_one_pass(self, _count: usize) -> usize {
+        match self {}
+    }
+
+    pub(crate) fn seal<'a>(
+        self,
+        _rounds: usize,
+        _hash: Hash,
+        _count: usize,
+        _jobs: impl Iterator<Item = PacketJob<'a>>,
+    ) {
         match self {}
     }
 
@@ -62,20 +81,11 @@ impl Lanes {
 }
 
 impl LaneKeys {
-    pub(crate) fn new(
-        _cipher_key: &[u8],
-        _iv_key: &[u8],
-        _hash: Hash,
-        _mac_key: &[u8],
-    ) -> Option<Self> {
+    pub(crate) fn new(_cipher_key: &[u8], _hash: Hash, _mac_key: &[u8]) -> Option<Self> {
         None
     }
 
     pub(crate) fn rounds(&self) -> usize {
-        match self.0 {}
-    }
-
-    pub(crate) fn iv_job<'a>(&'a self, _text: &'a mut [Block]) -> CbcJob<'a> {
         match self.0 {}
     }
 
@@ -89,6 +99,15 @@ impl LaneKeys {
         _suffix: Option<[u8; 4]>,
         _mac: &'a mut [u8],
     ) -> Option<MacJob<'a>> {
+        match self.0 {}
+    }
+
+    pub(crate) fn packet_job<'a>(
+        &'a self,
+        _packet: &'a mut [u8],
+        _suffix: Option<[u8; 4]>,
+        _mac: &'a mut [u8],
+    ) -> Option<PacketJob<'a>> {
         match self.0 {}
     }
 }

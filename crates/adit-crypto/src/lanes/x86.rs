@@ -14,6 +14,8 @@ mod aes;
 mod cbc;
 mod hmac;
 mod midstates;
+mod one_pass;
+mod rows;
 mod sha;
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -22,6 +24,7 @@ use self::aes::RoundKeys;
 use self::cbc::CbcJob;
 use self::hmac::MacJob;
 use self::midstates::Midstates;
+pub(crate) use self::one_pass::PacketJob;
 use super::Block;
 use crate::Hash;
 
@@ -151,27 +154,27 @@ impl Lanes {
     pub(crate) fn hmac<'a>(self, hash: Hash, count: usize, jobs: impl Iterator<Item = MacJob<'a>>) {
         let jobs = jobs.filter(|job| job.key.hash == hash);
         match (self, hash) {
-            (Self::Avx2, Hash::Sha1) => hmac::run(jobs, |states, lanes, blocks| {
+            (Self::Avx2, Hash::Sha1) => hmac::run(None, jobs, |states, lanes, blocks| {
                 // SAFETY: `found` makes no value without AVX2.
                 unsafe { sha::avx2::sha1(states, lanes, blocks) }
             }),
-            (Self::Avx2, _) => hmac::run(jobs, |states, lanes, blocks| {
+            (Self::Avx2, _) => hmac::run(None, jobs, |states, lanes, blocks| {
                 // SAFETY: `found` makes no value without AVX2.
                 unsafe { sha::avx2::sha256(states, lanes, blocks) }
             }),
-            (_, Hash::Sha1) if count > 8 => hmac::run(jobs, |states, lanes, blocks| {
+            (_, Hash::Sha1) if count > 8 => hmac::run(None, jobs, |states, lanes, blocks| {
                 // SAFETY: `found` makes the other values only with AVX-512F, BW and VL.
                 unsafe { sha::avx512::sha1(states, lanes, blocks) }
             }),
-            (_, Hash::Sha1) => hmac::run(jobs, |states, lanes, blocks| {
+            (_, Hash::Sha1) => hmac::run(None, jobs, |states, lanes, blocks| {
                 // SAFETY: `found` makes the other values only with AVX-512F, BW and VL.
                 unsafe { sha::avx512vl::sha1(states, lanes, blocks) }
             }),
-            _ if count > 8 => hmac::run(jobs, |states, lanes, blocks| {
+            _ if count > 8 => hmac::run(None, jobs, |states, lanes, blocks| {
                 // SAFETY: `found` makes the other values only with AVX-512F, BW and VL.
                 unsafe { sha::avx512::sha256(states, lanes, blocks) }
             }),
-            _ => hmac::run(jobs, |states, lanes, blocks| {
+            _ => hmac::run(None, jobs, |states, lanes, blocks| {
                 // SAFETY: `found` makes the other values only with AVX-512F, BW and VL.
                 unsafe { sha::avx512vl::sha256(states, lanes, blocks) }
             }),
@@ -183,30 +186,23 @@ impl Lanes {
 pub(crate) struct LaneKeys {
     encrypt: RoundKeys,
     decrypt: RoundKeys,
-    iv: RoundKeys,
     mac: Option<Midstates>,
 }
 
 impl LaneKeys {
     /// Keys of AES; `None` on a machine without lanes. MACs of other hashes than SHA-1 and SHA2-256
     /// are left to the one-packet code.
-    pub(crate) fn new(
-        cipher_key: &[u8],
-        iv_key: &[u8],
-        hash: Hash,
-        mac_key: &[u8],
-    ) -> Option<Self> {
+    pub(crate) fn new(cipher_key: &[u8], hash: Hash, mac_key: &[u8]) -> Option<Self> {
         Lanes::found().next()?;
         // SAFETY: a value of `Lanes` was found, so AES-NI was.
-        let (encrypt, decrypt, iv) = unsafe {
+        let (encrypt, decrypt) = unsafe {
             let encrypt = RoundKeys::expand(cipher_key)?;
             let decrypt = encrypt.invert();
-            (encrypt, decrypt, RoundKeys::expand(iv_key)?)
+            (encrypt, decrypt)
         };
         Some(Self {
             encrypt,
             decrypt,
-            iv,
             mac: Midstates::new(hash, mac_key),
         })
     }
@@ -214,15 +210,6 @@ impl LaneKeys {
     /// Rounds of the cipher: 10, 12 or 14.
     pub(crate) fn rounds(&self) -> usize {
         self.encrypt.rounds()
-    }
-
-    /// Makes an IV of a counter: AES of one block under the key for that.
-    pub(crate) fn iv_job<'a>(&'a self, counter: &'a mut [Block]) -> CbcJob<'a> {
-        CbcJob {
-            keys: &self.iv,
-            iv: [0; 16],
-            text: counter,
-        }
     }
 
     pub(crate) fn cbc_job<'a>(&'a self, iv: Block, text: &'a mut [Block]) -> CbcJob<'a> {
@@ -241,8 +228,10 @@ impl LaneKeys {
         suffix: Option<[u8; 4]>,
         mac: &'a mut [u8],
     ) -> Option<MacJob<'a>> {
+        let key = self.mac.as_ref()?;
         Some(MacJob {
-            key: self.mac.as_ref()?,
+            key,
+            done: 0,
             data,
             suffix,
             mac,

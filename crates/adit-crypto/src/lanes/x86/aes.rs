@@ -94,14 +94,14 @@ fn zero() -> __m128i {
 }
 
 #[inline]
-fn load(block: &Block) -> __m128i {
+pub(super) fn load(block: &Block) -> __m128i {
     // SAFETY: the reference is to 16 bytes; the load needs no alignment, and SSE2, which every x86-64
     // has.
     unsafe { _mm_loadu_si128(block.as_ptr().cast()) }
 }
 
 #[inline]
-fn store(to: &mut Block, block: __m128i) {
+pub(super) fn store(to: &mut Block, block: __m128i) {
     // SAFETY: the reference is to 16 bytes; the store needs no alignment, and SSE2, which every
     // x86-64 has.
     unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), block) }
@@ -112,8 +112,8 @@ fn store(to: &mut Block, block: __m128i) {
 #[derive(Zeroize, ZeroizeOnDrop)]
 #[repr(C, align(64))]
 pub(super) struct CbcLanes<const N: usize> {
-    keys: [[__m128i; N]; MOST_KEYS],
-    chain: [__m128i; N],
+    pub(super) keys: [[__m128i; N]; MOST_KEYS],
+    pub(super) chain: [__m128i; N],
 }
 
 impl<const N: usize> CbcLanes<N> {
@@ -213,14 +213,7 @@ pub(super) fn cbc_encrypt_wide<const ROUNDS: usize>(
             put(d, _mm512_extracti32x4_epi32::<3>(*state));
         }
     }
-    for (chained, state) in lanes.chain.as_chunks_mut::<4>().0.iter_mut().zip(states) {
-        *chained = [
-            _mm512_castsi512_si128(state),
-            _mm512_extracti32x4_epi32::<1>(state),
-            _mm512_extracti32x4_epi32::<2>(state),
-            _mm512_extracti32x4_epi32::<3>(state),
-        ];
-    }
+    store_wide(&mut lanes.chain, states);
 }
 
 #[target_feature(enable = "avx512f")]
@@ -246,13 +239,21 @@ fn load16(blocks: &[Block; 16]) -> [__m512i; 4] {
 
 /// Puts the blocks of four lanes each into one register.
 #[target_feature(enable = "avx512f")]
-fn load_wide(lanes: &[__m128i; 16]) -> [__m512i; 4] {
+pub(super) fn load_wide(lanes: &[__m128i; 16]) -> [__m512i; 4] {
     let mut wide = [_mm512_setzero_si512(); 4];
     for (wide, four) in wide.iter_mut().zip(lanes.as_chunks::<4>().0) {
         // SAFETY: the reference is to 64 bytes; the load needs no alignment.
         *wide = unsafe { _mm512_loadu_si512(four.as_ptr().cast()) };
     }
     wide
+}
+
+#[target_feature(enable = "avx512f")]
+pub(super) fn store_wide(lanes: &mut [__m128i; 16], wide: [__m512i; 4]) {
+    for (four, wide) in lanes.as_chunks_mut::<4>().0.iter_mut().zip(wide) {
+        // SAFETY: the reference is to 64 bytes; the store needs no alignment.
+        unsafe { _mm512_storeu_si512(four.as_mut_ptr().cast(), wide) };
+    }
 }
 
 /// Decrypts one text in place, 8 blocks at a time, with an inverted schedule.
@@ -295,7 +296,7 @@ fn decrypt_blocks<const N: usize, const ROUNDS: usize>(
     before
 }
 
-/// As [`cbc_decrypt`], 16 blocks at a time.
+/// As [`cbc_decrypt`], 16 blocks at a time; those at the end as if there were so many.
 #[target_feature(enable = "aes,avx2,avx512f,vaes")]
 pub(super) fn cbc_decrypt_wide<const ROUNDS: usize>(
     keys: &RoundKeys,
@@ -303,32 +304,51 @@ pub(super) fn cbc_decrypt_wide<const ROUNDS: usize>(
     text: &mut [Block],
 ) {
     let mut before = *iv;
-    let (many, rest) = text.as_chunks_mut::<16>();
+    let (many, rest) = text.as_chunks_mut();
     for blocks in many {
-        let cipher = load16(blocks);
-        let first = _mm512_broadcast_i32x4(keys.keys[0]);
-        let mut states = cipher;
-        for state in &mut states {
-            *state = _mm512_xor_si512(*state, first);
-        }
-        for key in &keys.keys[1..ROUNDS] {
-            let key = _mm512_broadcast_i32x4(*key);
-            for state in &mut states {
-                *state = _mm512_aesdec_epi128(*state, key);
-            }
-        }
-        let last = _mm512_broadcast_i32x4(keys.keys[ROUNDS]);
-        // The last block before each four; only that of the first is not in its register.
-        let mut carried = _mm512_broadcast_i32x4(load(&before));
-        let last_block = blocks[15];
-        let fours = blocks.as_chunks_mut::<4>().0;
-        for ((state, cipher), to) in states.into_iter().zip(cipher).zip(fours) {
-            let shifted = _mm512_alignr_epi64::<6>(cipher, carried);
-            let clear = _mm512_aesdeclast_epi128(state, last);
-            store4(to, _mm512_xor_si512(clear, shifted));
-            carried = cipher;
-        }
-        before = last_block;
+        before = decrypt_wide::<ROUNDS>(keys, &before, blocks);
     }
-    cbc_decrypt::<ROUNDS>(keys, &before, rest);
+    if !rest.is_empty() {
+        let mut blocks = [[0; 16]; 16];
+        for (to, block) in blocks.iter_mut().zip(rest.iter()) {
+            *to = *block;
+        }
+        decrypt_wide::<ROUNDS>(keys, &before, &mut blocks);
+        for (block, from) in rest.iter_mut().zip(blocks) {
+            *block = from;
+        }
+    }
+}
+
+/// Decrypts 16 consecutive blocks, and returns the ciphertext of the last.
+#[target_feature(enable = "aes,avx2,avx512f,vaes")]
+fn decrypt_wide<const ROUNDS: usize>(
+    keys: &RoundKeys,
+    before: &Block,
+    blocks: &mut [Block; 16],
+) -> Block {
+    let cipher = load16(blocks);
+    let first = _mm512_broadcast_i32x4(keys.keys[0]);
+    let mut states = cipher;
+    for state in &mut states {
+        *state = _mm512_xor_si512(*state, first);
+    }
+    for key in &keys.keys[1..ROUNDS] {
+        let key = _mm512_broadcast_i32x4(*key);
+        for state in &mut states {
+            *state = _mm512_aesdec_epi128(*state, key);
+        }
+    }
+    let last = _mm512_broadcast_i32x4(keys.keys[ROUNDS]);
+    // The last block before each four; only that of the first is not in its register.
+    let mut carried = _mm512_broadcast_i32x4(load(before));
+    let last_block = blocks[15];
+    let fours = blocks.as_chunks_mut::<4>().0;
+    for ((state, cipher), to) in states.into_iter().zip(cipher).zip(fours) {
+        let shifted = _mm512_alignr_epi64::<6>(cipher, carried);
+        let clear = _mm512_aesdeclast_epi128(state, last);
+        store4(to, _mm512_xor_si512(clear, shifted));
+        carried = cipher;
+    }
+    last_block
 }

@@ -6,9 +6,11 @@ use super::sha::{HashBlock, States};
 /// A message to authenticate.
 pub(crate) struct MacJob<'a> {
     pub(super) key: &'a Midstates,
-    /// What it starts with.
+    /// Bytes of the message that are hashed already, whole blocks.
+    pub(super) done: usize,
+    /// What comes next.
     pub(super) data: &'a [u8],
-    /// What it ends with.
+    /// What the message ends with.
     pub(super) suffix: Option<[u8; 4]>,
     /// Takes the MAC, cut to its length.
     pub(super) mac: &'a mut [u8],
@@ -58,12 +60,13 @@ impl<'a> Lane<'a> {
         self.body = body;
         self.outer = false;
         // The key's block came before.
-        let length = 64 + job.data.len() + suffix.len();
+        let length = 64 + job.done + job.data.len() + suffix.len();
         self.set_tail(rest, suffix, length);
         self.job = Some(job);
     }
 
-    /// Bytes with what FIPS 180-4 section 5.1.1 puts after them; `length` is that of the message.
+    /// The end of the message with what FIPS 180-4 section 5.1.1 puts after it; `length` is that of
+    /// the message.
     fn set_tail(&mut self, bytes: &[u8], more: &[u8], length: usize) {
         let used = bytes.len() + more.len();
         self.tail_blocks = if used + 9 <= 64 { 1 } else { 2 };
@@ -83,18 +86,39 @@ impl<'a> Lane<'a> {
             field.copy_from_slice(&bits);
         }
     }
+
+    /// The inner hash, which comes behind the key's second block. Word by word, since a processor
+    /// waits if it is to load at once what was just stored in parts.
+    fn set_outer<const W: usize>(&mut self, digest: [[u8; 4]; W]) {
+        self.outer = true;
+        self.tail_blocks = 1;
+        self.tail_done = 0;
+        let words = self.tail[0].as_chunks_mut().0;
+        let padding = std::iter::once([0x80, 0, 0, 0]).chain(std::iter::repeat([0; 4]));
+        for (to, word) in words.iter_mut().zip(digest.into_iter().chain(padding)) {
+            *to = word;
+        }
+        // cast: 96 bytes at most
+        words[15] = (8 * (64 + 4 * W) as u32).to_be_bytes();
+    }
 }
 
 /// Puts all messages through `compress`, which takes so many blocks of every lane. A lane whose
-/// message has ended takes the next one.
+/// message has ended takes the next one. The first messages may have been begun, and their hashes are
+/// in the lanes.
 pub(super) fn run<'a, const L: usize, const W: usize>(
+    begun: Option<States<L, W>>,
     mut jobs: impl Iterator<Item = MacJob<'a>>,
     compress: impl Fn(&mut States<L, W>, &[&[HashBlock]; L], usize),
 ) {
-    let mut states = States([[0; L]; W]);
     let mut lanes: [Lane<'a>; L] = std::array::from_fn(|_| Lane::idle());
-    for (index, lane) in lanes.iter_mut().enumerate() {
-        refill(index, lane, &mut states, jobs.next());
+    let fresh = begun.is_none();
+    let mut states = begun.unwrap_or(States([[0; L]; W]));
+    for ((index, lane), job) in lanes.iter_mut().enumerate().zip(&mut jobs) {
+        if fresh {
+            set_column(&mut states, index, &job.key.inner);
+        }
+        lane.start(job);
     }
     loop {
         let blocks = std::array::from_fn(|index| lanes[index].blocks());
@@ -116,41 +140,27 @@ pub(super) fn run<'a, const L: usize, const W: usize>(
                 continue;
             }
             let digest = column(&states, index);
-            let digest = digest.as_flattened();
             if !lane.outer {
-                // Behind the key's second block comes the inner hash.
-                lane.set_tail(digest.get(..4 * W).unwrap_or_default(), &[], 64 + 4 * W);
-                lane.outer = true;
+                lane.set_outer(digest);
                 if let Some(job) = &lane.job {
                     set_column(&mut states, index, &job.key.outer);
                 }
                 continue;
             }
             if let Some(job) = lane.job.take() {
-                for (to, from) in job.mac.iter_mut().zip(digest) {
-                    *to = *from;
+                for (to, word) in job.mac.chunks_mut(4).zip(digest) {
+                    to.copy_from_slice(word.get(..to.len()).unwrap_or_default());
                 }
             }
-            refill(index, lane, &mut states, jobs.next());
+            if let Some(job) = jobs.next() {
+                set_column(&mut states, index, &job.key.inner);
+                lane.start(job);
+            }
         }
     }
 }
 
-fn refill<'a, const L: usize, const W: usize>(
-    index: usize,
-    lane: &mut Lane<'a>,
-    states: &mut States<L, W>,
-    job: Option<MacJob<'a>>,
-) {
-    if let Some(job) = job {
-        set_column(states, index, &job.key.inner);
-        lane.start(job);
-    } else {
-        *lane = Lane::idle();
-    }
-}
-
-fn set_column<const L: usize, const W: usize>(
+pub(super) fn set_column<const L: usize, const W: usize>(
     states: &mut States<L, W>,
     index: usize,
     words: &[u32; 8],
@@ -160,9 +170,9 @@ fn set_column<const L: usize, const W: usize>(
     }
 }
 
-/// The hash in one lane; words that the hash does not have are zero.
-fn column<const L: usize, const W: usize>(states: &States<L, W>, index: usize) -> [[u8; 4]; 8] {
-    let mut digest = [[0; 4]; 8];
+/// The hash in one lane.
+fn column<const L: usize, const W: usize>(states: &States<L, W>, index: usize) -> [[u8; 4]; W] {
+    let mut digest = [[0; 4]; W];
     for (bytes, row) in digest.iter_mut().zip(&states.0) {
         *bytes = row[index].to_be_bytes();
     }

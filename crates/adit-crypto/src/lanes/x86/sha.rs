@@ -14,7 +14,7 @@ pub(super) type HashBlock = [u8; 64];
 #[repr(C, align(64))]
 pub(super) struct States<const L: usize, const W: usize>(pub(super) [[u32; L]; W]);
 
-const K256: [u32; 64] = [
+pub(super) const K256: [u32; 64] = [
     0x428a_2f98,
     0x7137_4491,
     0xb5c0_fbcf,
@@ -81,10 +81,166 @@ const K256: [u32; 64] = [
     0xc671_78f2,
 ];
 
-/// Both kernels, out of the operations in scope: `load`, `store`, `splat`, `add`, `xor3`, `choose`,
-/// `majority`, `rol`, `shr` and `message`, which gives the 16 words of a block of every lane.
+/// Takes blocks into states of SHA-1, out of the operations in scope: `load`, `store`, `splat`, `add`,
+/// `xor`, `xor3`, `choose`, `majority` and `rol`. `$each` is the head of the loop over the blocks, and
+/// `$message` the 16 words of one of every lane. `$beside` stands behind each step of the hash: so
+/// other work can go on while this one waits for its own results. It sees how many quarters of a block
+/// are done, and how many steps of this one (of at least 16).
+macro_rules! sha1_blocks {
+    ($states:ident, [$($each:tt)*], $message:expr, |$quarter:ident, $step:ident| $beside:expr) => {
+        let [a, b, c, d, e] = &mut $states.0;
+        let mut chain = [load(a), load(b), load(c), load(d), load(e)];
+        $($each)* {
+            let mut w = $message;
+            let [mut a, mut b, mut c, mut d, mut e] = chain;
+            macro_rules! round {
+                ($t:expr, $a:ident $b:ident $c:ident $d:ident $e:ident, $f:ident, $k:ident) => {
+                    let t: usize = $t;
+                    if t >= 16 {
+                        let mixed = xor(
+                            xor3(w[(t + 13) % 16], w[(t + 8) % 16], w[(t + 2) % 16]),
+                            w[t % 16],
+                        );
+                        w[t % 16] = rol::<1, 31>(mixed);
+                    }
+                    let rest = add(add($e, $k), add(w[t % 16], $f($b, $c, $d)));
+                    $e = add(rol::<5, 27>($a), rest);
+                    $b = rol::<30, 2>($b);
+                    let ($quarter, $step): (usize, usize) = (t / 20, t % 20);
+                    $beside;
+                };
+            }
+            macro_rules! rounds20 {
+                ($t:literal, $f:ident, $constant:literal) => {
+                    let k = splat($constant);
+                    rounds20!(@five $t, $f, k);
+                    rounds20!(@five $t + 5, $f, k);
+                    rounds20!(@five $t + 10, $f, k);
+                    rounds20!(@five $t + 15, $f, k);
+                };
+                (@five $t:expr, $f:ident, $k:ident) => {
+                    round!($t, a b c d e, $f, $k);
+                    round!($t + 1, e a b c d, $f, $k);
+                    round!($t + 2, d e a b c, $f, $k);
+                    round!($t + 3, c d e a b, $f, $k);
+                    round!($t + 4, b c d e a, $f, $k);
+                };
+            }
+            rounds20!(0, choose, 0x5a82_7999);
+            rounds20!(20, xor3, 0x6ed9_eba1);
+            rounds20!(40, majority, 0x8f1b_bcdc);
+            rounds20!(60, xor3, 0xca62_c1d6);
+            for (chained, word) in chain.iter_mut().zip([a, b, c, d, e]) {
+                *chained = add(*chained, word);
+            }
+        }
+        for (state, word) in $states.0.iter_mut().zip(chain) {
+            store(state, word);
+        }
+    };
+}
+pub(super) use sha1_blocks;
+
+/// As `sha1_blocks`, for SHA2-256, with `shr` as well.
+macro_rules! sha256_blocks {
+    ($states:ident, [$($each:tt)*], $message:expr, |$quarter:ident, $step:ident| $beside:expr) => {
+        let [a, b, c, d, e, f, g, h] = &mut $states.0;
+        let mut chain = [
+            load(a),
+            load(b),
+            load(c),
+            load(d),
+            load(e),
+            load(f),
+            load(g),
+            load(h),
+        ];
+        $($each)* {
+            let mut w = $message;
+            let [
+                mut a,
+                mut b,
+                mut c,
+                mut d,
+                mut e,
+                mut f,
+                mut g,
+                mut h,
+            ] = chain;
+            macro_rules! extend {
+                ($t:literal) => {
+                    let early = w[($t + 1) % 16];
+                    let late = w[($t + 14) % 16];
+                    let sigma0 = xor3(rol::<25, 7>(early), rol::<14, 18>(early), shr::<3>(early));
+                    let sigma1 = xor3(rol::<15, 17>(late), rol::<13, 19>(late), shr::<10>(late));
+                    w[$t] = add(add(w[$t], sigma0), add(w[($t + 9) % 16], sigma1));
+                };
+            }
+            let (groups, _) = K256.as_chunks::<16>();
+            for ($quarter, k) in groups.iter().enumerate() {
+                macro_rules! round {
+                    ($t:literal, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
+                        let sum1 = xor3(rol::<26, 6>($e), rol::<21, 11>($e), rol::<7, 25>($e));
+                        let t1 = add(
+                            add(add($h, add(w[$t], splat(k[$t]))), choose($e, $f, $g)),
+                            sum1,
+                        );
+                        let sum0 = xor3(rol::<30, 2>($a), rol::<19, 13>($a), rol::<10, 22>($a));
+                        $d = add($d, t1);
+                        $h = add(t1, add(sum0, majority($a, $b, $c)));
+                        let $step: usize = $t;
+                        $beside;
+                    };
+                }
+                if $quarter > 0 {
+                    extend!(0);
+                    extend!(1);
+                    extend!(2);
+                    extend!(3);
+                    extend!(4);
+                    extend!(5);
+                    extend!(6);
+                    extend!(7);
+                    extend!(8);
+                    extend!(9);
+                    extend!(10);
+                    extend!(11);
+                    extend!(12);
+                    extend!(13);
+                    extend!(14);
+                    extend!(15);
+                }
+                round!(0, a b c d e f g h);
+                round!(1, h a b c d e f g);
+                round!(2, g h a b c d e f);
+                round!(3, f g h a b c d e);
+                round!(4, e f g h a b c d);
+                round!(5, d e f g h a b c);
+                round!(6, c d e f g h a b);
+                round!(7, b c d e f g h a);
+                round!(8, a b c d e f g h);
+                round!(9, h a b c d e f g);
+                round!(10, g h a b c d e f);
+                round!(11, f g h a b c d e);
+                round!(12, e f g h a b c d);
+                round!(13, d e f g h a b c);
+                round!(14, c d e f g h a b);
+                round!(15, b c d e f g h a);
+            }
+            for (chained, word) in chain.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+                *chained = add(*chained, word);
+            }
+        }
+        for (state, word) in $states.0.iter_mut().zip(chain) {
+            store(state, word);
+        }
+    };
+}
+pub(super) use sha256_blocks;
+
+/// Both kernels of a width, out of its operations.
 macro_rules! kernels {
-    ($vector:ty, $lanes:literal, $features:literal) => {
+    ($lanes:literal, $features:literal) => {
         /// Takes the first `blocks` blocks of every lane into its state; a lane that has fewer is
         /// idle, and its state becomes meaningless.
         #[target_feature(enable = $features)]
@@ -93,53 +249,12 @@ macro_rules! kernels {
             lanes: &[&[HashBlock]; $lanes],
             blocks: usize,
         ) {
-            let [a, b, c, d, e] = &mut states.0;
-            let mut chain = [load(a), load(b), load(c), load(d), load(e)];
-            for block in 0..blocks {
-                let mut w = message(lanes, block);
-                let [mut a, mut b, mut c, mut d, mut e] = chain;
-                macro_rules! round {
-                    ($t:expr, $a:ident $b:ident $c:ident $d:ident $e:ident, $f:ident, $k:ident) => {
-                        let t: usize = $t;
-                        if t >= 16 {
-                            let mixed = xor(
-                                xor3(w[(t + 13) % 16], w[(t + 8) % 16], w[(t + 2) % 16]),
-                                w[t % 16],
-                            );
-                            w[t % 16] = rol::<1, 31>(mixed);
-                        }
-                        let rest = add(add($e, $k), add(w[t % 16], $f($b, $c, $d)));
-                        $e = add(rol::<5, 27>($a), rest);
-                        $b = rol::<30, 2>($b);
-                    };
-                }
-                macro_rules! rounds20 {
-                    ($t:literal, $f:ident, $constant:literal) => {
-                        let k = splat($constant);
-                        rounds20!(@five $t, $f, k);
-                        rounds20!(@five $t + 5, $f, k);
-                        rounds20!(@five $t + 10, $f, k);
-                        rounds20!(@five $t + 15, $f, k);
-                    };
-                    (@five $t:expr, $f:ident, $k:ident) => {
-                        round!($t, a b c d e, $f, $k);
-                        round!($t + 1, e a b c d, $f, $k);
-                        round!($t + 2, d e a b c, $f, $k);
-                        round!($t + 3, c d e a b, $f, $k);
-                        round!($t + 4, b c d e a, $f, $k);
-                    };
-                }
-                rounds20!(0, choose, 0x5a82_7999);
-                rounds20!(20, xor3, 0x6ed9_eba1);
-                rounds20!(40, majority, 0x8f1b_bcdc);
-                rounds20!(60, xor3, 0xca62_c1d6);
-                for (chained, word) in chain.iter_mut().zip([a, b, c, d, e]) {
-                    *chained = add(*chained, word);
-                }
-            }
-            for (state, word) in states.0.iter_mut().zip(chain) {
-                store(state, word);
-            }
+            sha1_blocks!(
+                states,
+                [for block in 0..blocks],
+                message!(|lane| lanes[lane].get(block).unwrap_or(&[0; 64])),
+                |_quarter, _step| ()
+            );
         }
 
         /// As `sha1`, for SHA2-256.
@@ -149,123 +264,70 @@ macro_rules! kernels {
             lanes: &[&[HashBlock]; $lanes],
             blocks: usize,
         ) {
-            let [a, b, c, d, e, f, g, h] = &mut states.0;
-            let mut chain = [
-                load(a),
-                load(b),
-                load(c),
-                load(d),
-                load(e),
-                load(f),
-                load(g),
-                load(h),
-            ];
-            for block in 0..blocks {
-                let mut w = message(lanes, block);
-                let [
-                    mut a,
-                    mut b,
-                    mut c,
-                    mut d,
-                    mut e,
-                    mut f,
-                    mut g,
-                    mut h,
-                ] = chain;
-                macro_rules! round {
-                    ($t:literal, $k:ident, $a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident) => {
-                        let sum1 = xor3(rol::<26, 6>($e), rol::<21, 11>($e), rol::<7, 25>($e));
-                        let t1 = add(
-                            add(add($h, add(w[$t], splat($k[$t]))), choose($e, $f, $g)),
-                            sum1,
-                        );
-                        let sum0 = xor3(rol::<30, 2>($a), rol::<19, 13>($a), rol::<10, 22>($a));
-                        $d = add($d, t1);
-                        $h = add(t1, add(sum0, majority($a, $b, $c)));
-                    };
-                }
-                macro_rules! extend {
-                    ($t:literal) => {
-                        let early = w[($t + 1) % 16];
-                        let late = w[($t + 14) % 16];
-                        let sigma0 =
-                            xor3(rol::<25, 7>(early), rol::<14, 18>(early), shr::<3>(early));
-                        let sigma1 =
-                            xor3(rol::<15, 17>(late), rol::<13, 19>(late), shr::<10>(late));
-                        w[$t] = add(add(w[$t], sigma0), add(w[($t + 9) % 16], sigma1));
-                    };
-                }
-                let (groups, _) = K256.as_chunks::<16>();
-                for (group, k) in groups.iter().enumerate() {
-                    if group > 0 {
-                        extend!(0);
-                        extend!(1);
-                        extend!(2);
-                        extend!(3);
-                        extend!(4);
-                        extend!(5);
-                        extend!(6);
-                        extend!(7);
-                        extend!(8);
-                        extend!(9);
-                        extend!(10);
-                        extend!(11);
-                        extend!(12);
-                        extend!(13);
-                        extend!(14);
-                        extend!(15);
-                    }
-                    round!(0, k, a b c d e f g h);
-                    round!(1, k, h a b c d e f g);
-                    round!(2, k, g h a b c d e f);
-                    round!(3, k, f g h a b c d e);
-                    round!(4, k, e f g h a b c d);
-                    round!(5, k, d e f g h a b c);
-                    round!(6, k, c d e f g h a b);
-                    round!(7, k, b c d e f g h a);
-                    round!(8, k, a b c d e f g h);
-                    round!(9, k, h a b c d e f g);
-                    round!(10, k, g h a b c d e f);
-                    round!(11, k, f g h a b c d e);
-                    round!(12, k, e f g h a b c d);
-                    round!(13, k, d e f g h a b c);
-                    round!(14, k, c d e f g h a b);
-                    round!(15, k, b c d e f g h a);
-                }
-                for (chained, word) in chain.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-                    *chained = add(*chained, word);
-                }
-            }
-            for (state, word) in states.0.iter_mut().zip(chain) {
-                store(state, word);
-            }
+            sha256_blocks!(
+                states,
+                [for block in 0..blocks],
+                message!(|lane| lanes[lane].get(block).unwrap_or(&[0; 64])),
+                |_quarter, _step| ()
+            );
         }
     };
 }
 use kernels;
+
+/// As the macro of that name for 16 lanes, in halves.
+macro_rules! message8 {
+    (|$lane:ident| $block:expr) => {{
+        let mut words = [_mm256_setzero_si256(); 16];
+        for (which, words) in words.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let mut rows = [_mm256_setzero_si256(); 8];
+            for ($lane, row) in rows.iter_mut().enumerate() {
+                *row = half($block, which);
+            }
+            let mut pairs = [_mm256_setzero_si256(); 8];
+            for i in 0..4 {
+                let (upper, lower) = (rows[2 * i], rows[2 * i + 1]);
+                pairs[2 * i] = _mm256_unpacklo_epi32(upper, lower);
+                pairs[2 * i + 1] = _mm256_unpackhi_epi32(upper, lower);
+            }
+            // Word c of lanes 4g to 4g+3 in one half, word c+4 in the other.
+            let mut fours = [_mm256_setzero_si256(); 8];
+            for g in 0..2 {
+                for i in 0..2 {
+                    let (upper, lower) = (pairs[4 * g + i], pairs[4 * g + 2 + i]);
+                    fours[4 * g + 2 * i] = _mm256_unpacklo_epi64(upper, lower);
+                    fours[4 * g + 2 * i + 1] = _mm256_unpackhi_epi64(upper, lower);
+                }
+            }
+            for c in 0..4 {
+                words[c] = _mm256_permute2x128_si256::<0x20>(fours[c], fours[c + 4]);
+                words[c + 4] = _mm256_permute2x128_si256::<0x31>(fours[c], fours[c + 4]);
+            }
+        }
+        words
+    }};
+}
+pub(super) use message8;
 
 /// Operations of 8 lanes in 256 bits that AVX2 has and AVX-512VL does no better.
 macro_rules! ymm {
     ($features:literal) => {
         /// The words of one row.
         #[target_feature(enable = $features)]
-        fn load(words: &[u32; 8]) -> __m256i {
+        pub(in super::super) fn load(words: &[u32; 8]) -> __m256i {
             // SAFETY: the reference is to 32 bytes; the load needs no alignment.
             unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
         }
 
         #[target_feature(enable = $features)]
-        fn store(to: &mut [u32; 8], words: __m256i) {
+        pub(in super::super) fn store(to: &mut [u32; 8], words: __m256i) {
             // SAFETY: the reference is to 32 bytes; the store needs no alignment.
             unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), words) }
         }
 
-        /// Half of a block, its words turned from big endian; zeros where there is no block.
+        /// Half of a block, its words turned from big endian.
         #[target_feature(enable = $features)]
-        fn half(lane: &[HashBlock], block: usize, half: usize) -> __m256i {
-            let Some(block) = lane.get(block) else {
-                return _mm256_setzero_si256();
-            };
+        pub(in super::super) fn half(block: &HashBlock, half: usize) -> __m256i {
             let (halves, _) = block.as_chunks::<32>();
             // SAFETY: the reference is to 32 bytes; the load needs no alignment.
             let bytes = unsafe { _mm256_loadu_si256(halves[half].as_ptr().cast()) };
@@ -276,53 +338,24 @@ macro_rules! ymm {
             _mm256_shuffle_epi8(bytes, swap)
         }
 
-        /// The 16 words of a block of every lane: rows of lanes become rows of words.
         #[target_feature(enable = $features)]
-        fn message(lanes: &[&[HashBlock]; 8], block: usize) -> [__m256i; 16] {
-            let mut words = [_mm256_setzero_si256(); 16];
-            for (which, words) in words.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                let mut pairs = [_mm256_setzero_si256(); 8];
-                for i in 0..4 {
-                    let upper = half(lanes[2 * i], block, which);
-                    let lower = half(lanes[2 * i + 1], block, which);
-                    pairs[2 * i] = _mm256_unpacklo_epi32(upper, lower);
-                    pairs[2 * i + 1] = _mm256_unpackhi_epi32(upper, lower);
-                }
-                // Word c of lanes 4g to 4g+3 in one half, word c+4 in the other.
-                let mut fours = [_mm256_setzero_si256(); 8];
-                for g in 0..2 {
-                    for i in 0..2 {
-                        let (upper, lower) = (pairs[4 * g + i], pairs[4 * g + 2 + i]);
-                        fours[4 * g + 2 * i] = _mm256_unpacklo_epi64(upper, lower);
-                        fours[4 * g + 2 * i + 1] = _mm256_unpackhi_epi64(upper, lower);
-                    }
-                }
-                for c in 0..4 {
-                    words[c] = _mm256_permute2x128_si256::<0x20>(fours[c], fours[c + 4]);
-                    words[c + 4] = _mm256_permute2x128_si256::<0x31>(fours[c], fours[c + 4]);
-                }
-            }
-            words
-        }
-
-        #[target_feature(enable = $features)]
-        fn splat(word: u32) -> __m256i {
+        pub(in super::super) fn splat(word: u32) -> __m256i {
             // cast: the same bits
             _mm256_set1_epi32(word as i32)
         }
 
         #[target_feature(enable = $features)]
-        fn add(x: __m256i, y: __m256i) -> __m256i {
+        pub(in super::super) fn add(x: __m256i, y: __m256i) -> __m256i {
             _mm256_add_epi32(x, y)
         }
 
         #[target_feature(enable = $features)]
-        fn xor(x: __m256i, y: __m256i) -> __m256i {
+        pub(in super::super) fn xor(x: __m256i, y: __m256i) -> __m256i {
             _mm256_xor_si256(x, y)
         }
 
         #[target_feature(enable = $features)]
-        fn shr<const BITS: i32>(x: __m256i) -> __m256i {
+        pub(in super::super) fn shr<const BITS: i32>(x: __m256i) -> __m256i {
             _mm256_srli_epi32::<BITS>(x)
         }
     };

@@ -2,7 +2,9 @@
 
 use core::arch::x86_64::*;
 
-use super::{HashBlock, K256, States, kernels, ymm};
+use super::{
+    HashBlock, K256, States, kernels, message8 as message, sha1_blocks, sha256_blocks, ymm,
+};
 
 ymm!("avx2");
 
@@ -31,4 +33,4 @@ fn majority(x: __m256i, y: __m256i, z: __m256i) -> __m256i {
     )
 }
 
-kernels!(__m256i, 8, "avx2");
+kernels!(8, "avx2");
