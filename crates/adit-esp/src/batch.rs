@@ -23,6 +23,9 @@ use crate::{InboundSa, OpenError, Opened, OutboundSa, SealError};
 pub struct SealBatch<T> {
     buffers: Vec<PacketBuf>,
     packets: Vec<Sealing<T>>,
+    /// Those of the packets: once for all that follow each other under the same ones, since to count who
+    /// has them is an atomic operation.
+    keys: Vec<EspKeys>,
 }
 
 #[derive(Debug)]
@@ -31,10 +34,14 @@ struct Sealing<T> {
     buffer: usize,
     place: Range<usize>,
     /// None for one that only passes, or is sealed already.
-    seal: Option<(EspKeys, Numbers)>,
+    seal: Option<(KeysOf, Numbers)>,
     malformed: bool,
     tag: T,
 }
+
+/// Which of the keys of a batch.
+#[derive(Clone, Copy, Debug)]
+struct KeysOf(usize);
 
 impl<T> SealBatch<T> {
     /// An empty batch.
@@ -42,6 +49,7 @@ impl<T> SealBatch<T> {
         Self {
             buffers: Vec::new(),
             packets: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
@@ -67,7 +75,12 @@ impl<T> SealBatch<T> {
     ) -> Result<(), SealError> {
         // What gains nothing by waiting is sealed while it is at hand.
         let seal = if sa.has_lanes() {
-            Some(sa.seal_later(buf, next_header)?)
+            let numbers = sa.seal_later(buf, next_header)?;
+            let keys = sa.keys();
+            if self.keys.last().is_none_or(|last| !last.are(keys)) {
+                self.keys.push(keys.clone());
+            }
+            Some((KeysOf(self.keys.len() - 1), numbers))
         } else {
             sa.seal(buf, next_header)?;
             None
@@ -81,7 +94,7 @@ impl<T> SealBatch<T> {
         self.add(buf, None, tag);
     }
 
-    fn add(&mut self, buf: &PacketBuf, seal: Option<(EspKeys, Numbers)>, tag: T) {
+    fn add(&mut self, buf: &PacketBuf, seal: Option<(KeysOf, Numbers)>, tag: T) {
         self.packets.push(Sealing {
             buffer: self.buffers.len(),
             place: buf.place(),
@@ -111,7 +124,11 @@ impl<T> SealBatch<T> {
                 });
                 start = packet.place.end;
                 match piece {
-                    Some(bytes) => cut.push(Piece { packet, bytes }),
+                    Some(bytes) => cut.push(Piece {
+                        packet,
+                        bytes,
+                        keys: &self.keys,
+                    }),
                     // Not reachable: they are added as they lie. Nothing behind it can be trusted.
                     None => (packet.malformed, rest) = (true, &mut []),
                 }
@@ -135,13 +152,14 @@ impl<T> Default for SealBatch<T> {
 struct Piece<'a, T> {
     packet: &'a mut Sealing<T>,
     bytes: &'a mut [u8],
+    keys: &'a [EspKeys],
 }
 
 impl<T> ToSeal for Piece<'_, T> {
     fn parts(&mut self) -> Option<SealParts<'_>> {
-        let (keys, numbers) = self.packet.seal.as_ref()?;
+        let (KeysOf(keys), numbers) = self.packet.seal.as_ref()?;
         Some(SealParts {
-            keys,
+            keys: self.keys.get(*keys)?,
             packet: self.bytes,
             iv_counter: numbers.sequence,
             high: numbers.high,
@@ -179,6 +197,7 @@ impl<T> Drop for Sealed<'_, T> {
     fn drop(&mut self) {
         self.0.packets.clear();
         self.0.buffers.clear();
+        self.0.keys.clear();
     }
 }
 

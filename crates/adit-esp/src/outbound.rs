@@ -151,16 +151,20 @@ impl OutboundSa {
         self.count(payload, sealed)
     }
 
-    /// As [`seal`](Self::seal), but leaves the cryptography to a batch, which takes the keys.
+    /// As [`seal`](Self::seal), but leaves the cryptography to a batch, which takes the
+    /// [`keys`](Self::keys).
     pub(crate) fn seal_later(
         &mut self,
         buf: &mut PacketBuf,
         next_header: u8,
-    ) -> Result<(EspKeys, Numbers), SealError> {
+    ) -> Result<Numbers, SealError> {
         let payload = buf.len();
         let prepared = self.prepare(buf, next_header);
-        let prepared = prepared.map(|numbers| (self.keys.clone(), numbers));
         self.count(payload, prepared)
+    }
+
+    pub(crate) fn keys(&self) -> &EspKeys {
+        &self.keys
     }
 
     fn count<T>(&mut self, payload: usize, sealed: Result<T, SealError>) -> Result<T, SealError> {
@@ -204,15 +208,17 @@ impl OutboundSa {
         }
 
         let tail = buf.append(trailer + suite.icv_len())?;
-        // cast: padding is below the block length
-        let fields = (1..=padding as u8).chain([padding as u8, next_header]);
-        for (to, from) in tail.iter_mut().zip(fields) {
-            *to = from;
+        let (pad, rest) = tail.split_at_mut_checked(padding).unwrap_or_default();
+        // casts: padding is below the block length
+        for (to, number) in pad.iter_mut().zip(1..=padding as u8) {
+            *to = number;
+        }
+        if let Some(fields) = rest.first_chunk_mut() {
+            *fields = [padding as u8, next_header];
         }
         let head = buf.prepend(front)?;
-        let fields = self.spi.to_be_bytes().into_iter().chain(low.to_be_bytes());
-        for (to, from) in head.iter_mut().zip(fields) {
-            *to = from;
+        if let Some(fields) = head.first_chunk_mut() {
+            *fields = ((u64::from(self.spi) << 32) | u64::from(low)).to_be_bytes();
         }
 
         self.sequence = sequence;

@@ -1,6 +1,7 @@
 //! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 
 use std::net::IpAddr;
+use std::ops::Add;
 
 /// A running one's complement sum. Parts of odd length are padded as if each were the last, so
 /// only the last part may be odd.
@@ -57,6 +58,15 @@ impl Sum {
     /// its own correct checksum.
     pub fn finish(self) -> u16 {
         !folded(self.0)
+    }
+}
+
+/// The sum over both parts.
+impl Add for Sum {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
     }
 }
 

@@ -275,7 +275,7 @@ impl Server {
         let outbound = self.plane.outbound(packet, now);
         self.rekey_by_volume(now);
         match outbound {
-            Outbound::Sealed(path) => Some(path),
+            Outbound::Sealed(group, native) => self.plane.path_of(group, native),
             Outbound::Cut(parts) => {
                 self.transmits.extend(parts);
                 None

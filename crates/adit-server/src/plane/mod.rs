@@ -42,7 +42,7 @@ use table::Key;
 pub(crate) use clients::Clients;
 pub(crate) use inbound::{Inbound, Learnt};
 pub use outbound::{HEADROOM, TAILROOM};
-pub(crate) use outbound::{Outbound, Seal};
+pub(crate) use outbound::{Native, Outbound, Seal};
 pub(crate) use quoted::{Misquoted, Proof};
 pub(crate) use shard::Record;
 pub(crate) use worker::Told;
@@ -320,8 +320,14 @@ impl Plane {
         now: Instant,
     ) -> Option<Path> {
         self.with(key.0.shard, |shard| {
-            shard.send_ip(key, packet, family, Seal::Now, now)
+            let native = shard.send_ip(key, packet, family, Seal::Now, now)?;
+            shard.path_of(shard.sessions.get(key.0)?.group, native)
         })?
+    }
+
+    /// The path that packets of a group take.
+    pub(crate) fn path_of(&self, group: GroupKey, native: Native) -> Option<Path> {
+        self.read(group.0.shard, |shard| shard.path_of(group, native))?
     }
 
     /// A PPP control frame of a session as a datagram.

@@ -26,8 +26,9 @@ pub const TAILROOM: usize = adit_esp::TAILROOM;
 /// What became of a packet from TUN.
 #[derive(Debug)]
 pub(crate) enum Outbound {
-    /// It is now a datagram for this path, or will be one with its batch, which is to keep its buffer.
-    Sealed(Path),
+    /// It is now a datagram of this group, as native ESP or not, or will be one with its batch, which is
+    /// to keep its buffer.
+    Sealed(GroupKey, Native),
     /// It was cut, and these are datagrams with its parts.
     Cut(Vec<Transmit>),
     /// It is a datagram that its path does not carry whole, and has to be cut outside.
@@ -39,6 +40,11 @@ pub(crate) enum Outbound {
     /// Nothing; it has been counted.
     Dropped,
 }
+
+/// Whether a packet leaves as native ESP, which with its group is all that its path depends on. A path
+/// itself would be copied in memory from one function to the next, for each packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Native(bool);
 
 /// When a packet is sealed.
 pub(crate) enum Seal<'a> {
@@ -56,26 +62,49 @@ impl Shard {
         seal: Seal<'_>,
         now: Instant,
     ) -> Outbound {
-        let header = match IpHeader::parse(packet.as_slice()) {
-            Ok(header) => header,
+        match &IpHeader::parse(packet.as_slice()) {
+            Ok(header) => self.outbound_of(header, packet, seal, now),
             Err(_) => {
                 self.stats.ip_malformed += 1;
-                return Outbound::Dropped;
+                Outbound::Dropped
             }
-        };
-        if is_redirect(&header, packet.as_slice()) {
+        }
+    }
+
+    /// The same of a packet whose header is known.
+    pub(super) fn outbound_of(
+        &mut self,
+        header: &IpHeader,
+        packet: &mut PacketBuf,
+        seal: Seal<'_>,
+        now: Instant,
+    ) -> Outbound {
+        if is_redirect(header, packet.as_slice()) {
             self.stats.redirects_dropped += 1;
             return Outbound::Dropped;
         }
-        let ends = (header.source, header.destination);
-        let known = self.passed.filter(|(passed, _)| *passed == ends);
-        let key = match known {
-            Some((_, key)) => key,
-            None => match self.admit(packet.as_slice(), &header, now) {
-                Ok(key) => key,
-                Err(outbound) => return outbound,
-            },
-        };
+        if let Some(((source, destination), key)) = &self.passed
+            && *source == header.source
+            && *destination == header.destination
+        {
+            let key = *key;
+            return self.deliver(key, packet, header, seal, now);
+        }
+        match self.admit(packet.as_slice(), header, now) {
+            Ok(key) => self.deliver(key, packet, header, seal, now),
+            Err(outbound) => outbound,
+        }
+    }
+
+    /// Takes a packet that may go to a session.
+    fn deliver(
+        &mut self,
+        key: SessionKey,
+        packet: &mut PacketBuf,
+        header: &IpHeader,
+        seal: Seal<'_>,
+        now: Instant,
+    ) -> Outbound {
         let Some(record) = self.sessions.get_mut(key.0) else {
             self.stats.no_route += 1;
             return Outbound::Dropped;
@@ -85,21 +114,22 @@ impl Shard {
             return Outbound::Dropped;
         }
         packet.narrow(0..header.end);
+        let group = record.group;
         let mtu = match header.family() {
             Family::V4 => record.mtu,
             Family::V6 => record.ipv6_mtu,
         };
         if packet.len() > usize::from(mtu) {
-            if let Some(parts) = fragment::fragments(packet.as_slice(), &header, mtu) {
+            if let Some(parts) = fragment::fragments(packet.as_slice(), header, mtu) {
                 self.stats.cut += 1;
-                return Outbound::Cut(self.send_parts(key, &parts, now));
+                return Outbound::Cut(self.send_parts((group, key), &parts, now));
             }
             self.stats.too_big += 1;
             let (own4, own6) = self.own();
             let error = icmp::too_big(packet.as_slice(), mtu, own4, own6);
             return self.refused(error, now);
         }
-        match guard::clamp(packet.as_mut_slice(), &header, record.mss_v4, record.mss_v6) {
+        match guard::clamp(packet.as_mut_slice(), header, record.mss_v4, record.mss_v6) {
             Ok(clamped) => self.stats.mss_clamped += u64::from(clamped),
             Err(_) => {
                 self.stats.ip_malformed += 1;
@@ -108,16 +138,16 @@ impl Shard {
         }
         let oversize = packet.len() > usize::from(record.mtu);
         let seal = if oversize { Seal::Now } else { seal };
-        let Some(path) = self.send_ip(key, packet, header.family(), seal, now) else {
+        let Some(native) = self.send_ip(key, packet, header.family(), seal, now) else {
             return Outbound::Dropped;
         };
         self.stats.ip_out += 1;
         if oversize {
             self.stats.cut_outside += 1;
-            let payload = packet.as_slice().to_vec();
-            return Outbound::Oversize(Transmit { path, payload });
+            let transmit = self.transmit(group, native, packet);
+            return transmit.map_or(Outbound::Dropped, Outbound::Oversize);
         }
-        Outbound::Sealed(path)
+        Outbound::Sealed(group, native)
     }
 
     /// The same for a packet whose session is nowhere else.
@@ -192,16 +222,18 @@ impl Shard {
     }
 
     /// Fragments are rare and small in number, so each gets a buffer of its own.
-    fn send_parts(&mut self, key: SessionKey, parts: &[Vec<u8>], now: Instant) -> Vec<Transmit> {
+    fn send_parts(
+        &mut self,
+        (group, key): (GroupKey, SessionKey),
+        parts: &[Vec<u8>],
+        now: Instant,
+    ) -> Vec<Transmit> {
         let mut transmits = Vec::with_capacity(parts.len());
         for part in parts {
             let mut packet = PacketBuf::from_slice(HEADROOM, part, TAILROOM);
-            if let Some(path) = self.send_ip(key, &mut packet, Family::V4, Seal::Now, now) {
+            if let Some(native) = self.send_ip(key, &mut packet, Family::V4, Seal::Now, now) {
                 self.stats.ip_out += 1;
-                transmits.push(Transmit {
-                    path,
-                    payload: packet.as_slice().to_vec(),
-                });
+                transmits.extend(self.transmit(group, native, &packet));
             }
         }
         transmits
@@ -215,7 +247,7 @@ impl Shard {
         family: Family,
         seal: Seal<'_>,
         now: Instant,
-    ) -> Option<Path> {
+    ) -> Option<Native> {
         let record = self.sessions.get_mut(key.0)?;
         let bytes = packet.len() as u64;
         let protocol = match family {
@@ -223,11 +255,11 @@ impl Shard {
             Family::V6 => adit_ppp::protocol::IPV6,
         };
         adit_ppp::prepend_header(packet, protocol, record.framing).ok()?;
-        let path = self.send_frame(key, packet, seal, now)?;
+        let native = self.send_frame(key, packet, seal, now)?;
         let record = self.sessions.get_mut(key.0)?;
         record.tx_packets += 1;
         record.tx_bytes += bytes;
-        Some(path)
+        Some(native)
     }
 
     /// A PPP control frame of a session as a datagram.
@@ -237,12 +269,10 @@ impl Shard {
         frame: &[u8],
         now: Instant,
     ) -> Option<Transmit> {
+        let group = self.sessions.get(key.0)?.group;
         let mut packet = PacketBuf::from_slice(HEADROOM, frame, TAILROOM);
-        let path = self.send_frame(key, &mut packet, Seal::Now, now)?;
-        Some(Transmit {
-            path,
-            payload: packet.as_slice().to_vec(),
-        })
+        let native = self.send_frame(key, &mut packet, Seal::Now, now)?;
+        self.transmit(group, native, &packet)
     }
 
     /// An L2TP control message to `port` inside the SAs of a group, as a datagram.
@@ -254,9 +284,19 @@ impl Shard {
         now: Instant,
     ) -> Option<Transmit> {
         let mut packet = PacketBuf::from_slice(HEADROOM, message, TAILROOM);
-        let path = self.seal(group, port, &mut packet, Seal::Now, now)?;
+        let native = self.seal(group, port, &mut packet, Seal::Now, now)?;
+        self.transmit(group, native, &packet)
+    }
+
+    /// The path that packets of a group take.
+    pub(super) fn path_of(&self, group: GroupKey, Native(native): Native) -> Option<Path> {
+        Some(self.groups.get(group.0)?.path_of(native))
+    }
+
+    /// What was sealed, as a datagram.
+    fn transmit(&self, group: GroupKey, native: Native, packet: &PacketBuf) -> Option<Transmit> {
         Some(Transmit {
-            path,
+            path: self.path_of(group, native)?,
             payload: packet.as_slice().to_vec(),
         })
     }
@@ -267,7 +307,7 @@ impl Shard {
         packet: &mut PacketBuf,
         seal: Seal<'_>,
         now: Instant,
-    ) -> Option<Path> {
+    ) -> Option<Native> {
         let record = self.sessions.get_mut(key.0)?;
         let (group, port) = (record.group, record.remote_port);
         let (tunnel, session) = (record.remote_tunnel, record.remote_session);
@@ -289,13 +329,13 @@ impl Shard {
         packet: &mut PacketBuf,
         seal: Seal<'_>,
         now: Instant,
-    ) -> Option<Path> {
+    ) -> Option<Native> {
         let group = self.groups.get_mut(key.0)?;
         if group.is_plain() {
             if let Seal::Later(batch) = seal {
                 batch.pass(packet, group.path);
             }
-            return Some(group.path);
+            return Some(Native(false));
         }
         let addresses = group.checksum_addresses();
         // The newest that the peer is known to hold; where all of those have ended, a newer one is
@@ -328,7 +368,7 @@ impl Shard {
             self.stats.no_sa += 1;
             return None;
         }
-        Some(path)
+        Some(Native(native))
     }
 }
 

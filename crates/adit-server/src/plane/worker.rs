@@ -235,7 +235,7 @@ impl Turn<'_> {
             }
             Handover::Train(header, packet) => {
                 // The worker that gave it out has found no fault in it.
-                let _ = self.take_train(&header, &packet, Shard::outbound_here, now);
+                let _ = self.take_train(&header, &packet, true, now);
                 None
             }
         }
@@ -313,14 +313,15 @@ impl Turn<'_> {
         packet: &[u8],
         now: Instant,
     ) -> Result<(), OffloadError> {
-        self.take_train(header, packet, Shard::outbound, now)
+        self.take_train(header, packet, false, now)
     }
 
+    /// One that was handed over is for here or for nobody.
     fn take_train(
         &mut self,
         header: &VirtioHeader,
         packet: &[u8],
-        outbound: fn(&mut Shard, &mut PacketBuf, Seal<'_>, Instant) -> Outbound,
+        handed_over: bool,
         now: Instant,
     ) -> Result<(), OffloadError> {
         let mut segments = Segments::new(header, packet)?;
@@ -343,8 +344,17 @@ impl Turn<'_> {
                 break Err(error);
             }
             let start = run.buf.place().start;
-            let made = outbound(&mut self.shard, &mut run.buf, Seal::Later(self.kept), now);
+            let seal = Seal::Later(self.kept);
+            let made = match &segments.ip_header(run.buf.len()) {
+                Some(header) => self.shard.outbound_of(header, &mut run.buf, seal, now),
+                None => self.shard.outbound(&mut run.buf, seal, now),
+            };
             if let Outbound::Elsewhere(shard) = made {
+                if handed_over {
+                    self.shard.stats.no_route += 1;
+                    front = HEADROOM;
+                    continue;
+                }
                 // All go to one address, so this was the first.
                 let train = Handover::Train(*header, packet.to_vec());
                 self.out.handovers.push_back((shard.into(), train));
@@ -383,7 +393,7 @@ impl Turn<'_> {
     /// buffer.
     fn give_out(&mut self, outbound: Outbound) -> bool {
         match outbound {
-            Outbound::Sealed(_) => return true,
+            Outbound::Sealed(..) => return true,
             Outbound::Cut(parts) => self.out.transmits.extend(parts),
             Outbound::Oversize(transmit) => self.out.oversize.push_back(transmit),
             Outbound::Refused(error) => self.out.to_tun.extend(error),

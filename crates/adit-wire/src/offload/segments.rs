@@ -1,5 +1,7 @@
 //! One packet that stands for several, taken apart.
 
+use std::ops::Range;
+
 use crate::buffer::{NoRoom, PacketBuf};
 use crate::checksum::{Sum, internet};
 use crate::ip::{Family, IpError, IpHeader, protocol};
@@ -54,6 +56,11 @@ pub enum OffloadError {
 #[derive(Clone, Copy, Debug)]
 pub struct Segments {
     kind: Kind,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Progress {
     /// Where the next one's payload starts.
     next: usize,
     /// How many there were.
@@ -76,6 +83,9 @@ struct Layout {
     headers: usize,
     /// Payload of each but the last.
     size: usize,
+    /// What all have in common of the checksum of an IPv4 header, and of that of the upper layer.
+    network: Sum,
+    upper: Sum,
 }
 
 impl Segments {
@@ -93,21 +103,33 @@ impl Segments {
             Kind::Whole(_) => 0,
             Kind::Tcp(layout) | Kind::Udp(layout) => layout.headers,
         };
-        Ok(Self {
-            kind,
+        let progress = Progress {
             next,
             index: 0,
             done: false,
-        })
+        };
+        Ok(Self { kind, progress })
+    }
+
+    /// What the IP header of a segment of so many bytes says, which is that of the packet but for the
+    /// length; `None` if the packet stands for itself only.
+    pub fn ip_header(&self, length: usize) -> Option<IpHeader> {
+        match &self.kind {
+            Kind::Whole(_) => None,
+            Kind::Tcp(layout) | Kind::Udp(layout) => Some(IpHeader {
+                end: length,
+                ..layout.ip
+            }),
+        }
     }
 
     /// Length of the next one; 0 when there is none left.
     pub fn next_len(&self, packet: &[u8]) -> usize {
-        match self.kind {
-            _ if self.done => 0,
+        match &self.kind {
+            _ if self.progress.done => 0,
             Kind::Whole(_) => packet.len(),
             Kind::Tcp(layout) | Kind::Udp(layout) => {
-                let left = packet.len().saturating_sub(self.next);
+                let left = packet.len().saturating_sub(self.progress.next);
                 layout.headers + left.min(layout.size)
             }
         }
@@ -116,69 +138,95 @@ impl Segments {
     /// Writes the next one into `buf` from its start on. False when there is none left; an error
     /// says that it does not fit, and skips it.
     pub fn next(&mut self, packet: &[u8], buf: &mut PacketBuf) -> Result<bool, OffloadError> {
-        if self.done {
+        let Self { kind, progress } = self;
+        if progress.done {
             return Ok(false);
         }
-        match self.kind {
+        match kind {
             Kind::Whole(checksum) => {
-                self.done = true;
+                progress.done = true;
                 room(buf, packet.len())?.copy_from_slice(packet);
                 buf.set_len(packet.len());
                 if let Some(partial) = checksum {
-                    finish(buf.as_mut_slice(), partial);
+                    finish(buf.as_mut_slice(), *partial);
                 }
             }
             Kind::Tcp(layout) => {
-                let (offset, is_first) = (self.next - layout.headers, self.index == 0);
-                self.cut(&layout, packet, buf)?;
-                let segment = layout.transport(buf);
-                let flags = match segment.get_mut(FLAGS) {
-                    Some(flags) => flags,
-                    None => return Ok(false),
-                };
-                if !self.done {
-                    *flags &= !(FIN | PSH);
+                let (offset, is_first) = (progress.next - layout.headers, progress.index == 0);
+                let (index, payload) = progress.piece(layout, packet);
+                let header = layout.upper_header(packet);
+                // cast: an offset in a packet of at most 64 KiB
+                let sequence = u32::from_be_bytes(take(header, SEQUENCE));
+                let sequence = sequence.wrapping_add(offset as u32).to_be_bytes();
+                let [words, mut flags] = take(header, DATA_OFFSET);
+                if !progress.done {
+                    flags &= !(FIN | PSH);
                 }
                 if !is_first {
-                    *flags &= !CWR;
+                    flags &= !CWR;
                 }
-                // cast: an offset in a packet of at most 64 KiB
-                let sequence = u32::from_be_bytes(take(segment, SEQUENCE));
-                let sequence = sequence.wrapping_add(offset as u32);
-                put(segment, SEQUENCE, sequence.to_be_bytes());
-                put(segment, TCP_CHECKSUM, [0; 2]);
-                let sum = layout.checksum(segment, protocol::TCP);
+                let sum = layout.upper.bytes(&sequence).bytes(&[words, flags]);
+                let sum = layout.checksum(sum, payload);
+                let segment = layout.write(packet, index, payload, buf)?;
+                put(segment, SEQUENCE, sequence);
+                put(segment, FLAGS, [flags]);
                 put(segment, TCP_CHECKSUM, sum.to_be_bytes());
             }
             Kind::Udp(layout) => {
-                self.cut(&layout, packet, buf)?;
-                let datagram = layout.transport(buf);
+                let (index, payload) = progress.piece(layout, packet);
                 // cast: at most the size of a packet
-                let length = datagram.len() as u16;
-                put(datagram, 4, length.to_be_bytes());
-                put(datagram, 6, [0; 2]);
-                let sum = not_none(layout.checksum(datagram, protocol::UDP));
-                put(datagram, 6, sum.to_be_bytes());
+                let length = ((udp::HEADER_LEN + payload.len()) as u16).to_be_bytes();
+                let sum = layout.checksum(layout.upper.bytes(&length), payload);
+                let datagram = layout.write(packet, index, payload, buf)?;
+                put(datagram, 4, length);
+                put(datagram, 6, not_none(sum).to_be_bytes());
             }
         }
         Ok(true)
     }
+}
 
-    /// Copies headers and the next piece of payload, and makes the IP header fit.
-    fn cut(
-        &mut self,
-        layout: &Layout,
-        packet: &[u8],
-        buf: &mut PacketBuf,
-    ) -> Result<(), OffloadError> {
+impl Progress {
+    /// The next piece of payload and which one it is.
+    fn piece<'p>(&mut self, layout: &Layout, packet: &'p [u8]) -> (u16, &'p [u8]) {
         let left = packet.get(self.next..).unwrap_or_default();
         let payload = left.get(..layout.size).unwrap_or(left);
         let index = self.index;
         self.next += payload.len();
         self.index = index.wrapping_add(1);
         self.done = payload.len() == left.len();
+        (index, payload)
+    }
+}
 
-        let headers = packet.get(..layout.headers).unwrap_or_default();
+impl Layout {
+    fn upper_header<'p>(&self, packet: &'p [u8]) -> &'p [u8] {
+        let header = packet.get(self.ip.payload_start..self.headers);
+        header.unwrap_or_default()
+    }
+
+    /// The upper-layer checksum over what `sum` has and a payload.
+    fn checksum(&self, sum: Sum, payload: &[u8]) -> u16 {
+        let length = self.headers - self.ip.payload_start + payload.len();
+        // cast: at most the size of a packet
+        sum.bytes(&(length as u32).to_be_bytes())
+            .bytes(payload)
+            .finish()
+    }
+
+    /// Copies headers and a payload, and makes the IP header fit. Returns the upper-layer header and
+    /// what follows it.
+    ///
+    /// Nothing that is written here is read again: what was just written in parts, a processor gives
+    /// back as a whole only once all that was written before it is in the cache.
+    fn write<'b>(
+        &self,
+        packet: &[u8],
+        index: u16,
+        payload: &[u8],
+        buf: &'b mut PacketBuf,
+    ) -> Result<&'b mut [u8], OffloadError> {
+        let headers = packet.get(..self.headers).unwrap_or_default();
         let length = headers.len() + payload.len();
         let to = room(buf, length)?;
         if let Some((front, back)) = to.split_at_mut_checked(headers.len()) {
@@ -186,16 +234,19 @@ impl Segments {
             back.copy_from_slice(payload);
         }
         buf.set_len(length);
-        let start = layout.ip.payload_start;
-        let ip = buf.as_mut_slice().get_mut(..start).unwrap_or_default();
-        match layout.ip.family() {
+        let start = self.ip.payload_start;
+        let (ip, upper) = buf
+            .as_mut_slice()
+            .split_at_mut_checked(start)
+            .unwrap_or_default();
+        match self.ip.family() {
             Family::V4 => {
                 // cast: at most the packet's own total length
-                put(ip, 2, (length as u16).to_be_bytes());
-                let identification = u16::from_be_bytes(take(ip, 4)).wrapping_add(index);
+                let length = (length as u16).to_be_bytes();
+                let identification = u16::from_be_bytes(take(headers, 4)).wrapping_add(index);
+                let sum = self.network.bytes(&length).u16(identification).finish();
+                put(ip, 2, length);
                 put(ip, 4, identification.to_be_bytes());
-                put(ip, 10, [0; 2]);
-                let sum = internet(ip);
                 put(ip, 10, sum.to_be_bytes());
             }
             Family::V6 => {
@@ -204,24 +255,7 @@ impl Segments {
                 put(ip, 4, (length as u16).to_be_bytes());
             }
         }
-        Ok(())
-    }
-}
-
-impl Layout {
-    /// The upper-layer header and its data.
-    fn transport<'b>(&self, buf: &'b mut PacketBuf) -> &'b mut [u8] {
-        let start = self.ip.payload_start;
-        buf.as_mut_slice().get_mut(start..).unwrap_or_default()
-    }
-
-    /// The checksum over `bytes`, whose own field is zero.
-    fn checksum(&self, bytes: &[u8], protocol: u8) -> u16 {
-        // cast: at most the size of a packet
-        let length = bytes.len() as u32;
-        let (from, to) = (self.ip.source, self.ip.destination);
-        let sum = Sum::new().pseudo_header(from, to, protocol, length);
-        sum.bytes(bytes).finish()
+        Ok(upper)
     }
 }
 
@@ -289,10 +323,28 @@ fn layout(
     if length < least || transport.len() < length {
         return Err(elsewhere);
     }
+    // All but what differs, the checksums themselves, and what may be odd.
+    let part = |bytes: &[u8], range: Range<usize>| {
+        let part = bytes.get(range).unwrap_or_default();
+        Sum::new().bytes(part)
+    };
+    let network = part(packet, 0..2) + part(packet, 6..10) + part(packet, 12..start);
+    let pseudo = Sum::new().pseudo_header(ip.source, ip.destination, of, 0);
+    let upper = pseudo
+        + if of == protocol::TCP {
+            part(transport, 0..4)
+                + part(transport, 8..12)
+                + part(transport, 14..16)
+                + part(transport, 18..length)
+        } else {
+            part(transport, 0..4)
+        };
     Ok(Layout {
         ip,
         headers: start + length,
         size: usize::from(header.gso_size),
+        network,
+        upper,
     })
 }
 
