@@ -124,11 +124,20 @@ impl<T> SealBatch<T> {
                 });
                 start = packet.place.end;
                 match piece {
-                    Some(bytes) => cut.push(Piece {
-                        packet,
-                        bytes,
-                        keys: &self.keys,
-                    }),
+                    Some(bytes) => {
+                        let keys = packet
+                            .seal
+                            .as_ref()
+                            .map(|(KeysOf(at), _)| self.keys.get(*at));
+                        let keys = keys.flatten();
+                        // Not reachable: keys go when their packets do. Unsealed nothing may leave.
+                        packet.malformed |= packet.seal.is_some() && keys.is_none();
+                        cut.push(Piece {
+                            packet,
+                            bytes,
+                            keys,
+                        });
+                    }
                     // Not reachable: they are added as they lie. Nothing behind it can be trusted.
                     None => (packet.malformed, rest) = (true, &mut []),
                 }
@@ -152,14 +161,14 @@ impl<T> Default for SealBatch<T> {
 struct Piece<'a, T> {
     packet: &'a mut Sealing<T>,
     bytes: &'a mut [u8],
-    keys: &'a [EspKeys],
+    keys: Option<&'a EspKeys>,
 }
 
 impl<T> ToSeal for Piece<'_, T> {
     fn parts(&mut self) -> Option<SealParts<'_>> {
-        let (KeysOf(keys), numbers) = self.packet.seal.as_ref()?;
+        let (_, numbers) = self.packet.seal.as_ref()?;
         Some(SealParts {
-            keys: self.keys.get(*keys)?,
+            keys: self.keys?,
             packet: self.bytes,
             iv_counter: numbers.sequence,
             high: numbers.high,
