@@ -45,3 +45,23 @@ pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     let rest = (a.len() == b.len()).then(|| a_rest.ct_eq(b_rest));
     rest.is_some_and(|rest| words.fold(rest, |all, equal| all & equal).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::constant_time_eq;
+
+    #[test]
+    fn equal_is_what_differs_in_no_byte_and_not_in_length() {
+        for len in 0..20_u8 {
+            let bytes: Vec<u8> = (0..len).collect();
+            assert!(constant_time_eq(&bytes, &bytes.clone()));
+            for at in 0..bytes.len() {
+                let mut other = bytes.clone();
+                other[at] ^= 0x80;
+                assert!(!constant_time_eq(&bytes, &other), "{len} {at}");
+                assert!(!constant_time_eq(&bytes, &bytes[..at]), "{len} {at}");
+                assert!(!constant_time_eq(&bytes[..at], &bytes), "{len} {at}");
+            }
+        }
+    }
+}
