@@ -13,7 +13,7 @@ pub const HOST_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xb, 0, 0, 0, 0, 0x80
 /// An IP packet of either family with UDP in it.
 pub fn udp_packet(from: IpAddr, to: IpAddr, payload: &[u8]) -> Vec<u8> {
     let mut buf = PacketBuf::from_slice(64, payload, 0);
-    udp::prepend(&mut buf, 7777, 7, Some((from, to))).expect("room");
+    udp::prepend(&mut buf, 7777, 7, Some(&(from, to))).expect("room");
     let length = buf.len();
     match (from, to) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {

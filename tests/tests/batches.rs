@@ -23,8 +23,8 @@ const SUITES: [(EspCipher, Option<EspMac>); 5] = [
     (EspCipher::AesGcm256, None),
 ];
 
-/// A server with two clients of each suite and one without IPsec, all connected. Each call gives an
-/// equal one.
+/// A server with two clients of each suite and one without IPsec, all connected, one of them over IPv6
+/// and one whose data messages have numbers. Each call gives an equal one.
 fn connected() -> (World, Vec<ClientId>) {
     let clients = 2 * SUITES.len();
     let suites = SUITES.map(|(cipher, mac)| EspSuite::new(cipher, mac).unwrap());
@@ -37,10 +37,15 @@ fn connected() -> (World, Vec<ClientId>) {
             let mut config = setup::client(&format!("user{index}"));
             let suite = suites[index % suites.len()];
             config.ike = World::changed(&config.ike, |ike| ike.esp = vec![suite]);
+            config.l2tp = World::changed(&config.l2tp, |l2tp| l2tp.sequencing = index == 1);
+            let address = match index {
+                0 => "2001:db8:c::7".parse().unwrap(),
+                _ => setup::address(index),
+            };
             // The second client of each suite is behind a NAT, so that it speaks ESP in UDP.
             let behind =
                 (index >= suites.len()).then(|| Nat::new(IpAddr::from([203, 0, 114, index as u8])));
-            world.dial(config, setup::address(index), behind, false)
+            world.dial(config, address, behind, false)
         })
         .collect();
     let plain = setup::client(&format!("user{clients}"));
@@ -202,15 +207,42 @@ fn given(sealed: &Sealed<'_, Path>) -> Vec<(Vec<u8>, Path)> {
         .collect()
 }
 
-/// What the kernel says of UDP datagrams of so many bytes that it gives as one packet.
-fn of_udp(to: IpAddr, size: u16) -> VirtioHeader {
-    let ([start, offset], [a, b]) = (
-        [if to.is_ipv4() { 20 } else { 40 }, 6_u16],
-        size.to_ne_bytes(),
-    );
-    let [[c, d], [e, f]] = [start, offset].map(u16::to_ne_bytes);
-    let bytes = [1, 5, 0, 0, a, b, c, d, e, f];
-    VirtioHeader::parse(&bytes).unwrap().0
+/// What a packet stands for: UDP datagrams, or TCP segments with these flags.
+#[derive(Clone, Copy)]
+enum Train {
+    Udp,
+    Tcp(u8),
+}
+
+const ACK: u8 = 0x10;
+const SYN: u8 = 0x02;
+
+impl Train {
+    /// What the kernel says of so many bytes each that it gives as one packet.
+    fn header(self, to: IpAddr, size: u16) -> VirtioHeader {
+        let (kind, offset) = match (self, to) {
+            (Self::Udp, _) => (5, 6),
+            (Self::Tcp(_), IpAddr::V4(_)) => (1, 16),
+            (Self::Tcp(_), IpAddr::V6(_)) => (4, 16),
+        };
+        let start = if to.is_ipv4() { 20 } else { 40 };
+        let [[a, b], [c, d], [e, f]] = [size, start, offset].map(u16::to_ne_bytes);
+        let bytes = [1, kind, 0, 0, a, b, c, d, e, f];
+        VirtioHeader::parse(&bytes).unwrap().0
+    }
+
+    /// One with so many bytes to be cut up.
+    fn packet(self, from: IpAddr, to: IpAddr, length: u32) -> Vec<u8> {
+        let payload: Vec<u8> = (0..length).map(|at| at as u8).collect();
+        let Self::Tcp(flags) = self else {
+            return udp_packet(from, to, &payload);
+        };
+        // Ports as above, sequence number and acknowledgement, 24 bytes with an MSS of 1460.
+        let tcp = [0, 0, 0, 1, 0x60, flags, 9, 9, 0, 0, 0, 0, 2, 4, 5, 180];
+        let mut packet = udp_packet(from, to, &[&tcp, &payload[..]].concat());
+        packet[if to.is_ipv4() { 9 } else { 6 }] = 6;
+        packet
+    }
 }
 
 #[test]
@@ -220,12 +252,14 @@ fn packets_that_came_as_one() {
     let mut worker = batched.server.workers().remove(0);
     let (mut neighbours, mut kept) = (0, 0);
     // Many to a run, so many that a run is not enough, too large ones, and one.
-    for (length, size) in [
-        (20_000, 1200),
-        (60_000, 100),
-        (60_000, 1),
-        (6000, 1400),
-        (700, 900),
+    for (train, length, size) in [
+        (Train::Udp, 20_000, 1200),
+        (Train::Udp, 60_000, 100),
+        (Train::Udp, 60_000, 1),
+        (Train::Udp, 6000, 1400),
+        (Train::Udp, 700, 900),
+        (Train::Tcp(ACK), 12_000, 1200),
+        (Train::Tcp(SYN | ACK), 6000, 600),
     ] {
         let mut turn = worker.turn();
         let mut expected = Vec::new();
@@ -233,9 +267,8 @@ fn packets_that_came_as_one() {
             let state = alone.state(*id).clone();
             let (v4, v6) = (state.ipv4.unwrap().into(), state.ipv6.unwrap().into());
             for (from, to) in [(HOST_V4.into(), v4), (HOST_V6.into(), v6)] {
-                let payload: Vec<u8> = (0..length).map(|at: u32| at as u8).collect();
-                let packet = udp_packet(from, to, &payload);
-                let header = of_udp(to, size);
+                let packet = train.packet(from, to, length);
+                let header = train.header(to, size);
                 turn.keep_train(&header, &packet, now).unwrap();
                 let mut segments = Segments::new(&header, &packet).unwrap();
                 loop {
@@ -265,11 +298,18 @@ fn packets_that_came_as_one() {
         "{neighbours} of {kept}"
     );
     assert_eq!(batched.server.stats(), alone.server.stats());
-    assert!(alone.server.stats().cut > 0 && alone.server.stats().too_big > 0);
+    let stats = alone.server.stats();
+    assert!(stats.cut > 0 && stats.too_big > 0 && stats.mss_clamped > 10);
+    let sent = |world: &World| {
+        let sessions = world.server.sessions(now).into_iter();
+        let sent = sessions.map(|session| (session.user, session.tx_packets, session.tx_bytes));
+        sent.collect::<Vec<_>>()
+    };
+    assert_eq!(sent(&batched), sent(&alone));
 
     let mut turn = worker.turn();
     let packet = udp_packet(HOST_V4.into(), [10, 0, 0, 1].into(), &[0; 3000]);
-    turn.keep_train(&of_udp(HOST_V6.into(), 1000), &packet, now)
+    turn.keep_train(&Train::Udp.header(HOST_V6.into(), 1000), &packet, now)
         .unwrap_err();
     turn.seal_kept(&mut Vec::new(), |_| panic!("nothing is made of it"));
 }

@@ -238,5 +238,5 @@ impl Pair {
 /// Puts inner UDP around an L2TP message.
 fn wrap(packet: &mut PacketBuf, port: u16, path: Path) -> Option<()> {
     let addresses = (path.local.is_ipv6()).then(|| (path.local.ip(), path.remote.ip()));
-    udp::prepend(packet, port, L2TP_PORT, addresses).ok()
+    udp::prepend(packet, port, L2TP_PORT, addresses.as_ref()).ok()
 }

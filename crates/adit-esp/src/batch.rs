@@ -22,21 +22,25 @@ use crate::{InboundSa, OpenError, Opened, OutboundSa, SealError};
 #[derive(Debug)]
 pub struct SealBatch<T> {
     buffers: Vec<PacketBuf>,
-    packets: Vec<Sealing<T>>,
+    packets: Vec<Sealing>,
+    /// What the caller wants to know of them: once for those that were added as
+    /// [followers](Self::push_next).
+    tags: Vec<T>,
     /// Those of the packets: once for all that follow each other under the same ones, since to count who
     /// has them is an atomic operation.
     keys: Vec<EspKeys>,
 }
 
 #[derive(Debug)]
-struct Sealing<T> {
+struct Sealing {
     /// Which buffer it is in, and where there.
     buffer: usize,
     place: Range<usize>,
     /// None for one that only passes, or is sealed already.
     seal: Option<(KeysOf, Numbers)>,
     malformed: bool,
-    tag: T,
+    /// Which of the tags is its own.
+    tag: usize,
 }
 
 /// Which of the keys of a batch.
@@ -49,6 +53,7 @@ impl<T> SealBatch<T> {
         Self {
             buffers: Vec::new(),
             packets: Vec::new(),
+            tags: Vec::new(),
             keys: Vec::new(),
         }
     }
@@ -73,34 +78,56 @@ impl<T> SealBatch<T> {
         next_header: u8,
         tag: T,
     ) -> Result<(), SealError> {
-        // What gains nothing by waiting is sealed while it is at hand.
-        let seal = if sa.has_lanes() {
-            let numbers = sa.seal_later(buf, next_header)?;
-            let keys = sa.keys();
-            if self.keys.last().is_none_or(|last| !last.are(keys)) {
-                self.keys.push(keys.clone());
-            }
-            Some((KeysOf(self.keys.len() - 1), numbers))
-        } else {
-            sa.seal(buf, next_header)?;
-            None
-        };
-        self.add(buf, seal, tag);
+        let seal = self.prepare(sa, buf, next_header)?;
+        self.add(buf, seal, Some(tag));
         Ok(())
+    }
+
+    /// The same for a packet of which the caller wants to know what it does of the one before, without
+    /// which it is never given out.
+    pub fn push_next(
+        &mut self,
+        sa: &mut OutboundSa,
+        buf: &mut PacketBuf,
+        next_header: u8,
+    ) -> Result<(), SealError> {
+        let seal = self.prepare(sa, buf, next_header)?;
+        self.add(buf, seal, None);
+        Ok(())
+    }
+
+    fn prepare(
+        &mut self,
+        sa: &mut OutboundSa,
+        buf: &mut PacketBuf,
+        next_header: u8,
+    ) -> Result<Option<(KeysOf, Numbers)>, SealError> {
+        // What gains nothing by waiting is sealed while it is at hand.
+        if !sa.has_lanes() {
+            sa.seal(buf, next_header)?;
+            return Ok(None);
+        }
+        let numbers = sa.seal_later(buf, next_header)?;
+        let keys = sa.keys();
+        if self.keys.last().is_none_or(|last| !last.are(keys)) {
+            self.keys.push(keys.clone());
+        }
+        Ok(Some((KeysOf(self.keys.len() - 1), numbers)))
     }
 
     /// Adds a packet that is no SA's: it comes out as it is.
     pub fn pass(&mut self, buf: &PacketBuf, tag: T) {
-        self.add(buf, None, tag);
+        self.add(buf, None, Some(tag));
     }
 
-    fn add(&mut self, buf: &PacketBuf, seal: Option<(KeysOf, Numbers)>, tag: T) {
+    fn add(&mut self, buf: &PacketBuf, seal: Option<(KeysOf, Numbers)>, tag: Option<T>) {
+        self.tags.extend(tag);
         self.packets.push(Sealing {
             buffer: self.buffers.len(),
             place: buf.place(),
             seal,
             malformed: false,
-            tag,
+            tag: self.tags.len().wrapping_sub(1),
         });
     }
 
@@ -158,13 +185,13 @@ impl<T> Default for SealBatch<T> {
 }
 
 /// A packet of a batch and its bytes.
-struct Piece<'a, T> {
-    packet: &'a mut Sealing<T>,
+struct Piece<'a> {
+    packet: &'a mut Sealing,
     bytes: &'a mut [u8],
     keys: Option<&'a EspKeys>,
 }
 
-impl<T> ToSeal for Piece<'_, T> {
+impl ToSeal for Piece<'_> {
     fn parts(&mut self) -> Option<SealParts<'_>> {
         let (_, numbers) = self.packet.seal.as_ref()?;
         Some(SealParts {
@@ -192,7 +219,7 @@ impl<T> Sealed<'_, T> {
         sealed.filter_map(|packet| {
             let buffer = self.0.buffers.get(packet.buffer)?;
             let bytes = buffer.storage().get(packet.place.clone())?;
-            Some((bytes, &packet.tag))
+            Some((bytes, self.0.tags.get(packet.tag)?))
         })
     }
 
@@ -205,6 +232,7 @@ impl<T> Sealed<'_, T> {
 impl<T> Drop for Sealed<'_, T> {
     fn drop(&mut self) {
         self.0.packets.clear();
+        self.0.tags.clear();
         self.0.buffers.clear();
         self.0.keys.clear();
     }

@@ -258,7 +258,13 @@ fn udp_packet(
 ) -> Option<Vec<u8>> {
     let mut datagram = PacketBuf::from_slice(udp::HEADER_LEN, message, 0);
     let addresses = summed.then_some((source.into(), destination.into()));
-    udp::prepend(&mut datagram, source_port, destination_port, addresses).ok()?;
+    udp::prepend(
+        &mut datagram,
+        source_port,
+        destination_port,
+        addresses.as_ref(),
+    )
+    .ok()?;
     let mut packet = Writer::new();
     packet
         .u16(0x4500)

@@ -41,7 +41,13 @@ pub(crate) fn udp(
 ) -> Option<Vec<u8>> {
     let mut datagram = PacketBuf::from_slice(udp::HEADER_LEN, payload, 0);
     let addresses = Some((source.into(), destination.into()));
-    udp::prepend(&mut datagram, source_port, destination_port, addresses).ok()?;
+    udp::prepend(
+        &mut datagram,
+        source_port,
+        destination_port,
+        addresses.as_ref(),
+    )
+    .ok()?;
     let mut packet = header(source, destination, protocol::UDP, 64, datagram.len());
     packet.bytes(datagram.as_slice());
     Some(packet.into_vec())

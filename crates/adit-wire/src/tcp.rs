@@ -11,19 +11,26 @@ const SYN: u8 = 0x02;
 /// Length of the header without options.
 pub const HEADER_LEN: usize = 20;
 
+/// Whether a segment, from its TCP header on, is a SYN or SYN-ACK.
+pub fn is_syn(segment: &[u8]) -> Result<bool, Truncated> {
+    let mut reader = Reader::new(segment);
+    reader.bytes(13)?;
+    Ok(reader.u8()? & SYN != 0)
+}
+
 /// Lowers the MSS option of a SYN or SYN-ACK to `max`, in place, and mends the checksum.
 ///
 /// `segment` starts at the TCP header. A SYN without the option is left alone: RFC 9293 3.7.1
 /// makes its sender expect 536 or 1220 bytes, which every link here carries. Returns the old value
 /// if it was lowered, `None` if nothing had to change, [`Truncated`] if options are malformed.
 pub fn clamp_mss(segment: &mut [u8], max: u16) -> Result<Option<u16>, Truncated> {
+    if !is_syn(segment)? {
+        return Ok(None);
+    }
     let mut reader = Reader::new(segment);
     reader.bytes(12)?;
     let header_len = usize::from(reader.u8()? >> 4) * 4;
-    let flags = reader.u8()?;
-    if flags & SYN == 0 {
-        return Ok(None);
-    }
+    reader.u8()?;
     reader.bytes(2)?;
     let checksum = reader.u16()?;
     reader.bytes(2)?;

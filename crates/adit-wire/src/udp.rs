@@ -77,7 +77,7 @@ pub fn prepend(
     buf: &mut PacketBuf,
     source: u16,
     destination: u16,
-    addresses: Option<(IpAddr, IpAddr)>,
+    addresses: Option<&(IpAddr, IpAddr)>,
 ) -> Result<(), NoRoom> {
     let length = buf.len() + HEADER_LEN;
     let field = u16::try_from(length).map_err(|_| NoRoom {
@@ -91,7 +91,7 @@ pub fn prepend(
     }
     if let Some((from, to)) = addresses {
         // A sum of zero is sent as its other representation, since zero says "none" (RFC 768).
-        let checksum = match checksum_over(buf.as_slice(), from, to) {
+        let checksum = match checksum_over(buf.as_slice(), *from, *to) {
             0 => 0xffff,
             sum => sum,
         };
@@ -121,7 +121,7 @@ mod tests {
     fn what_is_prepended_parses_and_sums() {
         for (from, to) in [(A, A), (B, B)] {
             let mut buf = PacketBuf::from_slice(8, b"hello", 0);
-            prepend(&mut buf, 1701, 40_000, Some((from, to))).unwrap();
+            prepend(&mut buf, 1701, 40_000, Some(&(from, to))).unwrap();
             let header = UdpHeader::parse(buf.as_slice()).unwrap();
             assert_eq!(
                 (header.source, header.destination, header.length),

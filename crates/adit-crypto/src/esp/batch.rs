@@ -103,10 +103,27 @@ impl Counts {
         for (count, rounds) in self.rounds.iter_mut().zip(ROUNDS) {
             *count += usize::from(keys.rounds() == rounds);
         }
-        match cbc.mac.hash() {
-            Hash::Sha1 => self.sha1 += 1,
-            Hash::Sha2_256 => self.sha256 += 1,
-            _ => {}
+        if let Some(count) = self.of_hash(cbc.mac.hash()) {
+            *count += 1;
+        }
+    }
+
+    /// So many of one kind are done.
+    fn done(&mut self, rounds: usize, hash: Hash, done: usize) {
+        self.laned -= done;
+        for (count, of) in self.rounds.iter_mut().zip(ROUNDS) {
+            *count -= if of == rounds { done } else { 0 };
+        }
+        if let Some(count) = self.of_hash(hash) {
+            *count -= done;
+        }
+    }
+
+    fn of_hash(&mut self, hash: Hash) -> Option<&mut usize> {
+        match hash {
+            Hash::Sha1 => Some(&mut self.sha1),
+            Hash::Sha2_256 => Some(&mut self.sha256),
+            _ => None,
         }
     }
 
@@ -122,29 +139,17 @@ impl Counts {
 
 /// Seals all packets in place, each as [`EspKeys::seal`] would.
 pub fn seal_batch<P: ToSeal>(kernel: Kernel, packets: &mut [P]) {
-    let mut laned = 0;
-    let mut one_pass = OnePass::default();
-    let lanes = kernel.lanes().filter(|lanes| {
-        for packet in packets.iter_mut() {
-            if let Some(parts) = packet.parts() {
-                laned += usize::from(with_lanes(parts.keys).is_some());
-                one_pass.count(parts.keys, parts.packet);
-            }
-        }
-        one_pass.settle(*lanes);
-        lanes.worth_cbc(laned)
-    });
+    let lanes = kernel.lanes();
     let mut counts = Counts::default();
-    let mut turns = one_pass.clone();
+    let mut one_pass = OnePass::default();
     for packet in packets.iter_mut() {
         let Some(parts) = packet.parts() else {
             continue;
         };
         let sealed = match with_lanes(parts.keys) {
             Some((cbc, keys)) if lanes.is_some() => {
-                if !turns.takes(parts.keys, parts.packet) {
-                    counts.count(cbc, keys);
-                }
+                counts.count(cbc, keys);
+                one_pass.count(parts.keys, parts.packet);
                 parts.keys.check(parts.packet)
             }
             _ => {
@@ -156,16 +161,20 @@ pub fn seal_batch<P: ToSeal>(kernel: Kernel, packets: &mut [P]) {
             packet.refuse(error);
         }
     }
-    if let Some(lanes) = lanes {
-        for (rounds, hash, count) in one_pass.kinds() {
-            let mut turns = one_pass.clone();
-            let jobs = packets.iter_mut().filter_map(|packet| {
-                let parts = packet.parts()?;
-                let taken = turns.takes(parts.keys, parts.packet);
-                taken.then(|| packet_job(parts, rounds, hash)).flatten()
-            });
-            lanes.seal(rounds, hash, count, jobs);
-        }
+    let Some(lanes) = lanes else { return };
+    one_pass.settle(lanes);
+    for (rounds, hash, count) in one_pass.kinds() {
+        let mut turns = one_pass.clone();
+        let jobs = packets.iter_mut().filter_map(|packet| {
+            let parts = packet.parts()?;
+            let taken = turns.takes(parts.keys, parts.packet);
+            taken.then(|| packet_job(parts, rounds, hash)).flatten()
+        });
+        lanes.seal(rounds, hash, count, jobs);
+        counts.done(rounds, hash, count);
+    }
+    // As a rule there are none: all packets of a train are long.
+    if counts.laned > 0 {
         encrypt(lanes, &counts, &one_pass, packets);
         authenticate(lanes, &counts, &one_pass, packets);
     }

@@ -10,7 +10,13 @@ use adit_wire::{PacketBuf, ip::Family};
 /// A UDP packet with its IP header.
 pub(crate) fn udp_packet(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
     let mut buf = PacketBuf::from_slice(udp::HEADER_LEN, payload, 0);
-    udp::prepend(&mut buf, from.port(), to.port(), Some((from.ip(), to.ip()))).unwrap();
+    udp::prepend(
+        &mut buf,
+        from.port(),
+        to.port(),
+        Some(&(from.ip(), to.ip())),
+    )
+    .unwrap();
     let length = u16::try_from(buf.len()).unwrap();
     let mut packet = match (from.ip(), to.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {

@@ -1,6 +1,8 @@
 //! From an IP packet to the wire: session, MSS, size, then one header after the other, sealed in
 //! place.
 
+mod track;
+
 use std::time::Instant;
 
 use adit_esp::{Expiry, SealBatch};
@@ -11,7 +13,7 @@ use adit_wire::ip::{Family, IpHeader, protocol as ip_protocol};
 use adit_wire::{PacketBuf, Path, Transmit, udp};
 
 use super::policy::Verdict;
-use super::shard::{Outbounds, Shard};
+use super::shard::{Group, Outbounds, Shard};
 use super::{GroupKey, L2TP_PORT, SessionKey};
 
 /// Bytes that must be free before an IP packet that is handed to the server.
@@ -43,7 +45,7 @@ pub(crate) enum Outbound {
 
 /// Whether a packet leaves as native ESP, which with its group is all that its path depends on. A path
 /// itself would be copied in memory from one function to the next, for each packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Native(bool);
 
 /// When a packet is sealed.
@@ -250,11 +252,7 @@ impl Shard {
     ) -> Option<Native> {
         let record = self.sessions.get_mut(key.0)?;
         let bytes = packet.len() as u64;
-        let protocol = match family {
-            Family::V4 => adit_ppp::protocol::IPV4,
-            Family::V6 => adit_ppp::protocol::IPV6,
-        };
-        adit_ppp::prepend_header(packet, protocol, record.framing).ok()?;
+        adit_ppp::prepend_header(packet, protocol_of(family), record.framing).ok()?;
         let native = self.send_frame(key, packet, seal, now)?;
         let record = self.sessions.get_mut(key.0)?;
         record.tx_packets += 1;
@@ -338,17 +336,7 @@ impl Shard {
             return Some(Native(false));
         }
         let addresses = group.checksum_addresses();
-        // The newest that the peer is known to hold; where all of those have ended, a newer one is
-        // still better than none.
-        let usable = |outbound: &Outbounds| outbound.sa.expiry(now) != Expiry::Hard;
-        let outbounds = &group.outbound;
-        let known = outbounds
-            .iter()
-            .rposition(|outbound| outbound.confirmed && usable(outbound))
-            .or_else(|| outbounds.iter().rposition(usable));
-        let Some((index, native)) =
-            known.and_then(|index| Some((index, outbounds.get(index)?.native)))
-        else {
+        let Some((index, native)) = group.usable(now) else {
             self.stats.no_sa += 1;
             return None;
         };
@@ -359,7 +347,7 @@ impl Shard {
             outbound.worn = true;
             self.worn.push(key);
         }
-        udp::prepend(packet, L2TP_PORT, port, addresses).ok()?;
+        udp::prepend(packet, L2TP_PORT, port, addresses.as_ref()).ok()?;
         let sealed = match seal {
             Seal::Now => outbound.sa.seal(packet, ip_protocol::UDP),
             Seal::Later(batch) => batch.push(&mut outbound.sa, packet, ip_protocol::UDP, path),
@@ -369,6 +357,28 @@ impl Shard {
             return None;
         }
         Some(Native(native))
+    }
+}
+
+/// The protocol of PPP for a family.
+fn protocol_of(family: Family) -> u16 {
+    match family {
+        Family::V4 => adit_ppp::protocol::IPV4,
+        Family::V6 => adit_ppp::protocol::IPV6,
+    }
+}
+
+impl Group {
+    /// The place of the SA that packets are sealed on, and whether it is a native one: the newest that the
+    /// peer is known to hold; where all of those have ended, a newer one is still better than none.
+    fn usable(&self, now: Instant) -> Option<(usize, bool)> {
+        let usable = |outbound: &Outbounds| outbound.sa.expiry(now) != Expiry::Hard;
+        let outbounds = &self.outbound;
+        let index = outbounds
+            .iter()
+            .rposition(|outbound| outbound.confirmed && usable(outbound))
+            .or_else(|| outbounds.iter().rposition(usable))?;
+        Some((index, outbounds.get(index)?.native))
     }
 }
 

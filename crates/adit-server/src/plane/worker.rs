@@ -329,6 +329,7 @@ impl Turn<'_> {
         // What the headers of the packet before took, and those of the next will: an SA whose IV is
         // longer may take over in between, and then costs a packet.
         let mut front = HEADROOM;
+        let mut track = None;
         let taken = loop {
             let length = segments.next_len(packet);
             if length == 0 {
@@ -344,24 +345,39 @@ impl Turn<'_> {
                 break Err(error);
             }
             let start = run.buf.place().start;
-            let seal = Seal::Later(self.kept);
-            let made = match &segments.ip_header(run.buf.len()) {
-                Some(header) => self.shard.outbound_of(header, &mut run.buf, seal, now),
-                None => self.shard.outbound(&mut run.buf, seal, now),
-            };
-            if let Outbound::Elsewhere(shard) = made {
-                if handed_over {
-                    self.shard.stats.no_route += 1;
-                    front = HEADROOM;
-                    continue;
+            let shard = &mut *self.shard;
+            let followed = track
+                .as_ref()
+                .and_then(|track| shard.follow(track, &mut run.buf, self.kept, now));
+            let is_kept = if let Some(is_kept) = followed {
+                is_kept
+            } else {
+                let seal = Seal::Later(self.kept);
+                let made = match &segments.ip_header(length) {
+                    Some(header) => {
+                        let made = shard.outbound_of(header, &mut run.buf, seal, now);
+                        let more = segments.next_len(packet) == length;
+                        let like = more.then(|| shard.track(&made, header, packet, now));
+                        track = like.flatten();
+                        made
+                    }
+                    None => shard.outbound(&mut run.buf, seal, now),
+                };
+                if let Outbound::Elsewhere(shard) = made {
+                    if handed_over {
+                        self.shard.stats.no_route += 1;
+                        front = HEADROOM;
+                        continue;
+                    }
+                    // All go to one address, so this was the first.
+                    let train = Handover::Train(*header, packet.to_vec());
+                    self.out.handovers.push_back((shard.into(), train));
+                    break Ok(());
                 }
-                // All go to one address, so this was the first.
-                let train = Handover::Train(*header, packet.to_vec());
-                self.out.handovers.push_back((shard.into(), train));
-                break Ok(());
-            }
+                self.give_out(made)
+            };
             front = HEADROOM;
-            if self.give_out(made) {
+            if is_kept {
                 front = start - run.buf.place().start;
                 run.is_kept = true;
             }

@@ -416,7 +416,7 @@ fn datagram(v6: bool, payload: &[u8]) -> Vec<u8> {
     let of = if v6 { V6 } else { V4 };
     let (mut packet, from, to) = of.ip(protocol::UDP, 7, 8 + payload.len());
     let mut buf = PacketBuf::from_slice(8, payload, 0);
-    udp::prepend(&mut buf, 443, 50_000, Some((from, to))).unwrap();
+    udp::prepend(&mut buf, 443, 50_000, Some(&(from, to))).unwrap();
     packet.extend(buf.as_slice());
     packet
 }
