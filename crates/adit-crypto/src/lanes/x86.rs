@@ -25,6 +25,7 @@ use self::cbc::CbcJob;
 use self::hmac::MacJob;
 use self::midstates::Midstates;
 pub(crate) use self::one_pass::PacketJob;
+use self::sha::{avx2, avx512, avx512vl};
 use super::Block;
 use crate::Hash;
 
@@ -153,31 +154,17 @@ impl Lanes {
     /// SHA2-256.
     pub(crate) fn hmac<'a>(self, hash: Hash, count: usize, jobs: impl Iterator<Item = MacJob<'a>>) {
         let jobs = jobs.filter(|job| job.key.hash == hash);
-        match (self, hash) {
-            (Self::Avx2, Hash::Sha1) => hmac::run(None, jobs, |states, lanes, blocks| {
-                // SAFETY: `found` makes no value without AVX2.
-                unsafe { sha::avx2::sha1(states, lanes, blocks) }
-            }),
-            (Self::Avx2, _) => hmac::run(None, jobs, |states, lanes, blocks| {
-                // SAFETY: `found` makes no value without AVX2.
-                unsafe { sha::avx2::sha256(states, lanes, blocks) }
-            }),
-            (_, Hash::Sha1) if count > 8 => hmac::run(None, jobs, |states, lanes, blocks| {
-                // SAFETY: `found` makes the other values only with AVX-512F, BW and VL.
-                unsafe { sha::avx512::sha1(states, lanes, blocks) }
-            }),
-            (_, Hash::Sha1) => hmac::run(None, jobs, |states, lanes, blocks| {
-                // SAFETY: `found` makes the other values only with AVX-512F, BW and VL.
-                unsafe { sha::avx512vl::sha1(states, lanes, blocks) }
-            }),
-            _ if count > 8 => hmac::run(None, jobs, |states, lanes, blocks| {
-                // SAFETY: `found` makes the other values only with AVX-512F, BW and VL.
-                unsafe { sha::avx512::sha256(states, lanes, blocks) }
-            }),
-            _ => hmac::run(None, jobs, |states, lanes, blocks| {
-                // SAFETY: `found` makes the other values only with AVX-512F, BW and VL.
-                unsafe { sha::avx512vl::sha256(states, lanes, blocks) }
-            }),
+        // SAFETY: `found` makes no value without AVX2, and the others than `Avx2` only with AVX-512F, BW
+        // and VL.
+        unsafe {
+            match (self, hash) {
+                (Self::Avx2, Hash::Sha1) => hmac::run::<avx2::Sha1, 8, 5>(None, jobs),
+                (Self::Avx2, _) => hmac::run::<avx2::Sha256, 8, 8>(None, jobs),
+                (_, Hash::Sha1) if count > 8 => hmac::run::<avx512::Sha1, 16, 5>(None, jobs),
+                (_, Hash::Sha1) => hmac::run::<avx512vl::Sha1, 8, 5>(None, jobs),
+                _ if count > 8 => hmac::run::<avx512::Sha256, 16, 8>(None, jobs),
+                _ => hmac::run::<avx512vl::Sha256, 8, 8>(None, jobs),
+            }
         }
     }
 }

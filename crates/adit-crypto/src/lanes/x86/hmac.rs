@@ -1,7 +1,8 @@
-//! HMAC over many messages (RFC 2104): which message is in which lane, and at what point of it.
+//! HMAC over many messages (RFC 2104): which message is in which lane, and at what point of it. The
+//! second, outer hash is over one block, and is done for all lanes at once.
 
 use super::midstates::Midstates;
-use super::sha::{HashBlock, States};
+use super::sha::{HashBlock, HashLanes, States};
 
 /// A message to authenticate.
 pub(crate) struct MacJob<'a> {
@@ -12,7 +13,7 @@ pub(crate) struct MacJob<'a> {
     pub(super) data: &'a [u8],
     /// What the message ends with.
     pub(super) suffix: Option<[u8; 4]>,
-    /// Takes the MAC, cut to its length.
+    /// Takes the MAC, cut to its length, which is whole words.
     pub(super) mac: &'a mut [u8],
 }
 
@@ -28,8 +29,6 @@ struct Lane<'a> {
     /// Blocks of the tail, and those of them that are done.
     tail_blocks: usize,
     tail_done: usize,
-    /// The tail is the inner hash, not the end of the message.
-    outer: bool,
 }
 
 impl<'a> Lane<'a> {
@@ -40,7 +39,6 @@ impl<'a> Lane<'a> {
             tail: [[0; 64]; 2],
             tail_blocks: 0,
             tail_done: 0,
-            outer: false,
         }
     }
 
@@ -58,7 +56,6 @@ impl<'a> Lane<'a> {
         let (body, rest) = job.data.as_chunks::<64>();
         let suffix = job.suffix.as_ref().map_or(&[][..], |suffix| suffix);
         self.body = body;
-        self.outer = false;
         // The key's block came before.
         let length = 64 + job.done + job.data.len() + suffix.len();
         self.set_tail(rest, suffix, length);
@@ -86,32 +83,81 @@ impl<'a> Lane<'a> {
             field.copy_from_slice(&bits);
         }
     }
+}
 
-    /// The inner hash, which comes behind the key's second block. Word by word, since a processor
-    /// waits if it is to load at once what was just stored in parts.
-    fn set_outer<const W: usize>(&mut self, digest: [[u8; 4]; W]) {
-        self.outer = true;
-        self.tail_blocks = 1;
-        self.tail_done = 0;
-        let words = self.tail[0].as_chunks_mut().0;
-        let padding = std::iter::once([0x80, 0, 0, 0]).chain(std::iter::repeat([0; 4]));
-        for (to, word) in words.iter_mut().zip(digest.into_iter().chain(padding)) {
-            *to = word;
+/// Messages whose inner hashes are done.
+struct Ends<'a, const L: usize, const W: usize> {
+    /// Those hashes, and the states after the second blocks of their keys.
+    inner: States<L, W>,
+    outer: States<L, W>,
+    macs: [&'a mut [u8]; L],
+    count: usize,
+}
+
+impl<'a, const L: usize, const W: usize> Ends<'a, L, W> {
+    fn new() -> Self {
+        Self {
+            inner: States([[0; L]; W]),
+            outer: States([[0; L]; W]),
+            macs: std::array::from_fn(|_| Default::default()),
+            count: 0,
         }
-        // cast: 96 bytes at most
-        words[15] = (8 * (64 + 4 * W) as u32).to_be_bytes();
+    }
+
+    /// Takes a message whose hash is in a lane of `states`, and makes the MACs when there is one for
+    /// every lane.
+    ///
+    /// # Safety
+    ///
+    /// As for [`HashLanes`].
+    unsafe fn push<H: HashLanes<L, W>>(
+        &mut self,
+        states: &States<L, W>,
+        lane: usize,
+        job: MacJob<'a>,
+    ) {
+        for (to, from) in self.inner.0.iter_mut().zip(&states.0) {
+            to[self.count] = from[lane];
+        }
+        set_column(&mut self.outer, self.count, &job.key.outer);
+        self.macs[self.count] = job.mac;
+        self.count += 1;
+        if self.count == L {
+            // SAFETY: so the caller says.
+            unsafe { self.finish::<H>() };
+        }
+    }
+
+    /// Makes the MACs of those that are there.
+    ///
+    /// # Safety
+    ///
+    /// As for [`HashLanes`].
+    unsafe fn finish<H: HashLanes<L, W>>(&mut self) {
+        // SAFETY: so the caller says.
+        unsafe { H::outer(&mut self.inner, &self.outer) };
+        for (lane, mac) in self.macs.iter_mut().take(self.count).enumerate() {
+            let words = mac.as_chunks_mut().0.iter_mut();
+            for (to, row) in words.zip(&self.inner.0) {
+                *to = row[lane].to_be_bytes();
+            }
+        }
+        self.count = 0;
     }
 }
 
-/// Puts all messages through `compress`, which takes so many blocks of every lane. A lane whose
-/// message has ended takes the next one. The first messages may have been begun, and their hashes are
-/// in the lanes.
-pub(super) fn run<'a, const L: usize, const W: usize>(
+/// Computes the MACs of all messages. A lane whose message has ended takes the next one. The first
+/// messages may have been begun, and their hashes are in the lanes.
+///
+/// # Safety
+///
+/// As for [`HashLanes`].
+pub(super) unsafe fn run<'a, H: HashLanes<L, W>, const L: usize, const W: usize>(
     begun: Option<States<L, W>>,
     mut jobs: impl Iterator<Item = MacJob<'a>>,
-    compress: impl Fn(&mut States<L, W>, &[&[HashBlock]; L], usize),
 ) {
     let mut lanes: [Lane<'a>; L] = std::array::from_fn(|_| Lane::idle());
+    let mut ends = Ends::new();
     let fresh = begun.is_none();
     let mut states = begun.unwrap_or(States([[0; L]; W]));
     for ((index, lane), job) in lanes.iter_mut().enumerate().zip(&mut jobs) {
@@ -126,7 +172,8 @@ pub(super) fn run<'a, const L: usize, const W: usize>(
         let Some(step) = lengths.filter(|len| *len > 0).min() else {
             break;
         };
-        compress(&mut states, &blocks, step);
+        // SAFETY: so the caller says.
+        unsafe { H::hash(&mut states, &blocks, step) };
         for (index, lane) in lanes.iter_mut().enumerate() {
             if lane.job.is_none() {
                 continue;
@@ -139,24 +186,19 @@ pub(super) fn run<'a, const L: usize, const W: usize>(
             if !lane.blocks().is_empty() {
                 continue;
             }
-            let digest = column(&states, index);
-            if !lane.outer {
-                lane.set_outer(digest);
-                if let Some(job) = &lane.job {
-                    set_column(&mut states, index, &job.key.outer);
-                }
-                continue;
-            }
             if let Some(job) = lane.job.take() {
-                for (to, word) in job.mac.chunks_mut(4).zip(digest) {
-                    to.copy_from_slice(word.get(..to.len()).unwrap_or_default());
-                }
+                // SAFETY: so the caller says.
+                unsafe { ends.push::<H>(&states, index, job) };
             }
             if let Some(job) = jobs.next() {
                 set_column(&mut states, index, &job.key.inner);
                 lane.start(job);
             }
         }
+    }
+    if ends.count > 0 {
+        // SAFETY: so the caller says.
+        unsafe { ends.finish::<H>() };
     }
 }
 
@@ -168,13 +210,4 @@ pub(super) fn set_column<const L: usize, const W: usize>(
     for (row, word) in states.0.iter_mut().zip(words) {
         row[index] = *word;
     }
-}
-
-/// The hash in one lane.
-fn column<const L: usize, const W: usize>(states: &States<L, W>, index: usize) -> [[u8; 4]; W] {
-    let mut digest = [[0; 4]; W];
-    for (bytes, row) in digest.iter_mut().zip(&states.0) {
-        *bytes = row[index].to_be_bytes();
-    }
-    digest
 }

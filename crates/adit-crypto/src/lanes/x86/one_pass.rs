@@ -108,14 +108,8 @@ impl<'a, const L: usize> Round<'a, L> {
             let most = rest.iter().map(|text| text.len()).max().unwrap_or(0);
             K::encrypt::<ROUNDS>(&mut cipher, &mut rest, most);
         }
-        hmac::run(
-            Some(states),
-            self.mac_jobs(blocks),
-            |states, lanes, blocks| {
-                // SAFETY: so the caller says.
-                unsafe { K::hash(states, lanes, blocks) }
-            },
-        );
+        // SAFETY: so the caller says.
+        unsafe { hmac::run::<K::Hash, L, W>(Some(states), self.mac_jobs(blocks)) };
     }
 }
 

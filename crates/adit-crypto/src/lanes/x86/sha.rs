@@ -14,6 +14,21 @@ pub(super) type HashBlock = [u8; 64];
 #[repr(C, align(64))]
 pub(super) struct States<const L: usize, const W: usize>(pub(super) [[u32; L]; W]);
 
+/// The kernels of a hash for L lanes, whose states have W words.
+///
+/// # Safety
+///
+/// All of them need the instructions that the module of the kernel says.
+pub(super) trait HashLanes<const L: usize, const W: usize> {
+    /// Takes the first `blocks` blocks of every lane into its state; a lane that has fewer is idle, and
+    /// its state becomes meaningless.
+    unsafe fn hash(states: &mut States<L, W>, lanes: &[&[HashBlock]; L], blocks: usize);
+
+    /// Makes of each inner hash of an HMAC the outer one: that of a message which is `states` behind a
+    /// block that came to `outer`.
+    unsafe fn outer(states: &mut States<L, W>, outer: &States<L, W>);
+}
+
 pub(super) const K256: [u32; 64] = [
     0x428a_2f98,
     0x7137_4491,
@@ -238,38 +253,47 @@ macro_rules! sha256_blocks {
 }
 pub(super) use sha256_blocks;
 
-/// Both kernels of a width, out of its operations.
+/// The kernels of a width, out of its operations.
 macro_rules! kernels {
     ($lanes:literal, $features:literal) => {
-        /// Takes the first `blocks` blocks of every lane into its state; a lane that has fewer is
-        /// idle, and its state becomes meaningless.
-        #[target_feature(enable = $features)]
-        pub(in super::super) fn sha1(
-            states: &mut States<$lanes, 5>,
-            lanes: &[&[HashBlock]; $lanes],
-            blocks: usize,
-        ) {
-            sha1_blocks!(
-                states,
-                [for block in 0..blocks],
-                message!(|lane| lanes[lane].get(block).unwrap_or(&[0; 64])),
-                |_quarter, _step| ()
-            );
-        }
+        pub(in super::super) struct Sha1;
 
-        /// As `sha1`, for SHA2-256.
-        #[target_feature(enable = $features)]
-        pub(in super::super) fn sha256(
-            states: &mut States<$lanes, 8>,
-            lanes: &[&[HashBlock]; $lanes],
-            blocks: usize,
-        ) {
-            sha256_blocks!(
-                states,
-                [for block in 0..blocks],
-                message!(|lane| lanes[lane].get(block).unwrap_or(&[0; 64])),
-                |_quarter, _step| ()
-            );
+        pub(in super::super) struct Sha256;
+
+        kernels!(@hash Sha1, 5, sha1_blocks, $lanes, $features);
+        kernels!(@hash Sha256, 8, sha256_blocks, $lanes, $features);
+    };
+    (@hash $name:ident, $words:literal, $blocks:ident, $lanes:literal, $features:literal) => {
+        impl HashLanes<$lanes, $words> for $name {
+            #[target_feature(enable = $features)]
+            unsafe fn hash(
+                states: &mut States<$lanes, $words>,
+                lanes: &[&[HashBlock]; $lanes],
+                blocks: usize,
+            ) {
+                $blocks!(
+                    states,
+                    [for block in 0..blocks],
+                    message!(|lane| lanes[lane].get(block).unwrap_or(&[0; 64])),
+                    |_quarter, _step| ()
+                );
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn outer(
+                states: &mut States<$lanes, $words>,
+                outer: &States<$lanes, $words>,
+            ) {
+                // The hash, then what FIPS 180-4 section 5.1.1 puts after a message, with its length.
+                let mut message = [splat(0); 16];
+                for (to, row) in message.iter_mut().zip(&states.0) {
+                    *to = load(row);
+                }
+                message[$words] = splat(0x8000_0000);
+                message[15] = splat(8 * (64 + 4 * $words));
+                states.0 = outer.0;
+                $blocks!(states, [for _ in 0..1], message, |_quarter, _step| ());
+            }
         }
     };
 }

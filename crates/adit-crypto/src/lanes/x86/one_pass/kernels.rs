@@ -7,7 +7,7 @@ mod wide;
 use crate::lanes::Block;
 use crate::lanes::x86::aes::CbcLanes;
 use crate::lanes::x86::rows::Rows;
-use crate::lanes::x86::sha::{HashBlock, States};
+use crate::lanes::x86::sha::{HashLanes, States};
 
 pub(super) struct Sha1;
 
@@ -19,8 +19,8 @@ pub(super) struct Sha256;
 ///
 /// All of them need AES-NI, AVX2, AVX-512F, AVX-512BW, AVX-512VL and VAES.
 pub(super) trait Kernels<const L: usize, const W: usize> {
-    /// Hashes the first `blocks` blocks of every lane; one that has fewer is idle.
-    unsafe fn hash(states: &mut States<L, W>, lanes: &[&[HashBlock]; L], blocks: usize);
+    /// The hash by itself.
+    type Hash: HashLanes<L, W>;
 
     /// Encrypts the first `blocks` blocks of every lane; one that has fewer is idle.
     unsafe fn encrypt<const ROUNDS: usize>(
@@ -60,16 +60,9 @@ use encrypt;
 
 /// The kernels of a hash.
 macro_rules! kernels {
-    ($name:ident, $lanes:literal, $words:literal, $hash:path, $blocks:ident, $($encrypt:tt)*) => {
+    ($name:ident, $lanes:literal, $words:literal, $hash:ty, $blocks:ident, $($encrypt:tt)*) => {
         impl Kernels<$lanes, $words> for $name {
-            unsafe fn hash(
-                states: &mut States<$lanes, $words>,
-                lanes: &[&[HashBlock]; $lanes],
-                blocks: usize,
-            ) {
-                // SAFETY: so the caller says.
-                unsafe { $hash(states, lanes, blocks) }
-            }
+            type Hash = $hash;
 
             unsafe fn encrypt<const ROUNDS: usize>(
                 cipher: &mut CbcLanes<$lanes>,

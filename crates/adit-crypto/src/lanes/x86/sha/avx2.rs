@@ -3,7 +3,8 @@
 use core::arch::x86_64::*;
 
 use super::{
-    HashBlock, K256, States, kernels, message8 as message, sha1_blocks, sha256_blocks, ymm,
+    HashBlock, HashLanes, K256, States, kernels, message8 as message, sha1_blocks, sha256_blocks,
+    ymm,
 };
 
 ymm!("avx2");

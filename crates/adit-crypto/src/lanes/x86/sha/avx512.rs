@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use super::{HashBlock, K256, States, kernels, sha1_blocks, sha256_blocks};
+use super::{HashBlock, HashLanes, K256, States, kernels, sha1_blocks, sha256_blocks};
 
 /// The words of one row.
 #[target_feature(enable = "avx512f,avx512bw")]

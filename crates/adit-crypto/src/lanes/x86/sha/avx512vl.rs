@@ -4,7 +4,8 @@
 use core::arch::x86_64::*;
 
 use super::{
-    HashBlock, K256, States, kernels, message8 as message, sha1_blocks, sha256_blocks, ymm,
+    HashBlock, HashLanes, K256, States, kernels, message8 as message, sha1_blocks, sha256_blocks,
+    ymm,
 };
 
 ymm!("avx2,avx512f,avx512vl");

@@ -11,9 +11,7 @@ use crate::lanes::x86::rows::{Rows, Step};
 use crate::lanes::x86::sha::avx512vl::{
     self, add, choose, half, load, majority, rol, shr, splat, store, xor, xor3,
 };
-use crate::lanes::x86::sha::{
-    HashBlock, K256, States, message8 as message, sha1_blocks, sha256_blocks,
-};
+use crate::lanes::x86::sha::{K256, States, message8 as message, sha1_blocks, sha256_blocks};
 
 /// Blocks of all lanes.
 #[target_feature(enable = "avx2")]
@@ -65,7 +63,7 @@ kernels!(
     Sha1,
     8,
     5,
-    avx512vl::sha1,
+    avx512vl::Sha1,
     sha1_blocks,
     aes::cbc_encrypt::<8, ROUNDS>
 );
@@ -73,7 +71,7 @@ kernels!(
     Sha256,
     8,
     8,
-    avx512vl::sha256,
+    avx512vl::Sha256,
     sha256_blocks,
     aes::cbc_encrypt::<8, ROUNDS>
 );

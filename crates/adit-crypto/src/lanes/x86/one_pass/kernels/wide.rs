@@ -9,7 +9,7 @@ use crate::lanes::x86::rows::{Rows, Step};
 use crate::lanes::x86::sha::avx512::{
     self, add, choose, load, majority, message, rol, row, shr, splat, store, xor, xor3,
 };
-use crate::lanes::x86::sha::{HashBlock, K256, States, sha1_blocks, sha256_blocks};
+use crate::lanes::x86::sha::{K256, States, sha1_blocks, sha256_blocks};
 
 /// A quarter of the text of four lanes.
 #[target_feature(enable = "avx512f")]
@@ -46,7 +46,7 @@ kernels!(
     Sha1,
     16,
     5,
-    avx512::sha1,
+    avx512::Sha1,
     sha1_blocks,
     aes::cbc_encrypt_wide::<ROUNDS>
 );
@@ -54,7 +54,7 @@ kernels!(
     Sha256,
     16,
     8,
-    avx512::sha256,
+    avx512::Sha256,
     sha256_blocks,
     aes::cbc_encrypt_wide::<ROUNDS>
 );
