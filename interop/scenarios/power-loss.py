@@ -10,10 +10,10 @@ from server import PSK, USERS, Adit, check_log
 from shell import Daemon, wait_for
 
 SECONDS = 10  # from dialling (its first IKE packet) to an answered ping in both families
-# Long enough that a returning client finds its old session alive, short enough to wait for the end of
-# the one that never returns.
-DPD = {"dpd.idle": "25s", "dpd.retry": "2s", "dpd.tries": 3}
-GONE_SECONDS = 90
+# Long enough that a returning client finds its old session alive, also where a guest takes half a minute
+# to boot, short enough to wait for the end of the one that never returns.
+DPD = {"dpd.idle": "50s", "dpd.retry": "2s", "dpd.tries": 3}
+GONE_SECONDS = 120
 # What the server may say about peers that fell silent. Nothing: that is the peers' business (INFO).
 EXPECTED = ()
 
