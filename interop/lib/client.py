@@ -5,9 +5,10 @@ folder; inside the guest they can be read as they grow.
 """
 
 import re
+import shlex
 from dataclasses import dataclass
 
-from shell import Failed, wait_for
+from shell import Failed, ping, wait_for
 
 CURRENT = re.compile(r"lifetime current:\s*(\d+)\(bytes\), (\d+)\(packets\)")
 
@@ -98,7 +99,7 @@ length bit = yes
                        " net.ipv6.conf.default.use_tempaddr=0")
         self.guest.run("ipsec start --nofork </dev/null >/run/out/starter.log 2>&1 &")
         last = [*(variants or {"l2tp": {}})][-1]
-        self.guest.wait("strongSwan has the connections", f"ipsec statusall 2>/dev/null | grep -q ' {last}: '", 40)
+        self.guest.wait("strongSwan has the connections", f"ipsec statusall 2>/dev/null | grep -q ' {last}: '", 90)
 
     def log_in_as(self, user, password, log=None, more=()):
         """What pppd will say from the next dial() on; `log` begins a log of its own, LOG.ppp.log. `more`:
@@ -157,7 +158,7 @@ length bit = yes
 
     def ping(self, address, count=3, size=56):
         """Whether every one of `count` pings was answered; what ping said is then in `said`."""
-        done = self.guest.run(f"ping -n -c {count} -i 0.2 -W 2 -s {size} {address}", check=False)
+        done = self.guest.run(shlex.join(ping(address, "-s", size, count=count)), check=False)
         self.said = done.out
         return done.status == 0 and f" {count} received" in done.out
 

@@ -3,11 +3,12 @@
 import ipaddress
 import json
 import re
+import shlex
 
 import bench as at
 import pcap
 import server
-from shell import Failed
+from shell import Failed, ping
 
 MIB = 1 << 20
 VOLUME = 50 * MIB
@@ -74,10 +75,10 @@ def check_pings(lab, bench, client, session):
     lab.note(f"link MTU: the server says {session['mtu']}, the client's device has {device}")
     for address, header in ((at.HOST4, 28), (at.HOST6, 48)):
         size = min(device, session["mtu"]) - header
-        done = client.guest.run(f"ping -n -M do -c 2 -i 0.2 -W 2 -s {size} {address}", check=False)
-        lab.check(" 2 received" in done.out, f"a packet of the full link MTU reaches {address} and back", done.out)
+        done = client.guest.run(shlex.join(ping(address, "-M", "do", "-s", size)), check=False)
+        lab.check(" 3 received" in done.out, f"a packet of the full link MTU reaches {address} and back", done.out)
     for address in (client.ipv4(), client.ipv6()):
-        done = bench.host.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", address, check=False)
+        done = bench.host.run(*ping(address), check=False)
         lab.check(" 3 received" in done.stdout, f"the host behind the server pings the client ({address})", done.stdout)
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+from shell import ping
+
 HEADERS = {4: 28, 6: 48}
 
 
@@ -9,9 +11,9 @@ def check_limits(lab, bench, name, mtu, addresses):
     """From the host behind the server, which knows nothing of the tunnel, to the client and back."""
     for family, address in addresses.items():
         forget(bench)
-        fits = ping(bench, address, mtu - HEADERS[family])
+        fits = send(bench, address, mtu - HEADERS[family])
         lab.check(" 2 received" in fits, f"{name}: {mtu} bytes of IPv{family} reach the client and come back", fits)
-        more = ping(bench, address, mtu - HEADERS[family] + 1)
+        more = send(bench, address, mtu - HEADERS[family] + 1)
         lab.check(" 0 received" in more and told(more, family, mtu), f"{name}: one byte more is answered with the MTU", more)
 
 
@@ -27,6 +29,6 @@ def told(said, family, mtu):
     return re.search(error, said)
 
 
-def ping(bench, address, size, count=2):
-    done = bench.host.run("ping", "-n", "-M", "do", "-c", str(count), "-i", "0.3", "-W", "2", "-s", str(size), address, check=False)
-    return done.stdout
+def send(bench, address, size, *options):
+    """What ping on the host says of packets of that size, one by one: a train would be captured as one packet."""
+    return bench.host.run(*ping(address, "-M", "do", "-s", size, "-l", 1, "-i", 1, *options, count=2), check=False).stdout

@@ -28,6 +28,16 @@ def run(*words, check=True, seconds=30, text_in=None, env=None):
     return done
 
 
+def ping(address, *options, count=3):
+    """Words of a ping that waits two seconds for each answer.
+
+    -W is for a host that never answers. After a first answer ping waits for twice the longest time
+    seen or, if that is longer, for one interval: a guest without a processor for a moment is later
+    than the short intervals one would like. So all packets go at once, and the interval is the wait.
+    """
+    return [str(w) for w in ("ping", "-n", "-c", count, "-l", count, "-i", 2, "-W", 2, *options, address)]
+
+
 def wait_for(what, probe, seconds):
     """Calls `probe` until it returns something true, and returns that; Failed past `seconds`."""
     deadline = time.monotonic() + seconds

@@ -9,7 +9,7 @@ from bench import Bench
 from net import Namespace, cable
 from pcap import Capture
 from server import POOL, PREFIX, PSK, USERS, Adit, check_let_go, check_log
-from shell import Daemon, wait_for
+from shell import Daemon, ping, wait_for
 
 LAPTOP4, LAPTOP6 = "10.44.0.2", "fd44::2"
 UP = [re.compile(r"IPv4 up"), re.compile(r"IPv6 up")]
@@ -63,13 +63,13 @@ def session(lab, bench, adit, laptop, name, server, before, rules):
     lab.equal(device, told["mtu"], f"over {name}: the interface's MTU is the session's")
     for address, header in ((at.HOST4, 28), (at.HOST6, 48)):
         for size in (56, device - header):
-            done = laptop.run("ping", "-n", "-M", "do", "-c", "2", "-i", "0.2", "-W", "2", "-s", str(size), address, check=False)
-            lab.check(" 2 received" in done.stdout, f"over {name}: {address} answers {size} bytes", done.stdout)
+            done = laptop.run(*ping(address, "-M", "do", "-s", size), check=False)
+            lab.check(" 3 received" in done.stdout, f"over {name}: {address} answers {size} bytes", done.stdout)
         for words in ([], ["-R"]):
             done = laptop.run("iperf3", "-c", address, "-n", "50M", "--connect-timeout", "5000", *words, check=False, seconds=120)
             rate = re.search(r"([\d.]+ \wbits/sec)\s+receiver", done.stdout)
             lab.check(rate, f"over {name}: 50 MB {'from' if words else 'to'} {address} at {rate and rate.group(1)}", done.stdout + done.stderr)
-    bench.host.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", told["ipv4"])
+    bench.host.run(*ping(told["ipv4"]))
     lab.equal(client.stop(), 0, f"over {name}: it ends on SIGTERM with status")
     check_let_go(lab, adit, before, what=f"over {name}: at the end")
     lab.check(laptop.ip("rule") + laptop.ip("-6 rule") == rules, f"over {name}: its routing rules are gone")

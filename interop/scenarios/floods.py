@@ -14,7 +14,7 @@ from compare import cpu_seconds
 from net import Namespace, cable
 from pcap import Capture, datagrams
 from server import PSK, USERS, Adit, check_let_go, check_log
-from shell import Daemon, Failed, wait_for
+from shell import Daemon, Failed, ping, wait_for
 
 ALONE = True  # what another scenario took of the processors would count as the cost of the flood
 
@@ -62,7 +62,7 @@ def run(lab):
     lab.check(adit.session("bob"), "and so is the one that came meanwhile")
     for address in (at.HOST4, at.HOST6):
         for user, there in homes.items():
-            done = there.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "2", address, check=False)
+            done = there.run(*ping(address), check=False)
             lab.check(" 3 received" in done.stdout, f"{user} reaches {address}", done.stdout)
     grown = resident(adit) - memory
     lab.check(grown < GROWTH, f"the server grew by {grown >> 10} MiB, and at most by {GROWTH >> 10}", grown)

@@ -6,7 +6,7 @@ import re
 import bench as at
 from bench import Bench
 from laptop import LAPTOP4, LAPTOP6, ROUTER4, Laptop
-from limits import HEADERS, check_limits, forget, ping, told
+from limits import HEADERS, check_limits, forget, send, told
 from pcap import Capture
 from server import Adit, check_let_go, check_log
 
@@ -74,7 +74,7 @@ def narrow(lab, bench, adit, laptop, name):
     addresses = laptop.addresses()
     laptop.narrow(NARROW)
     forget(bench)
-    lost = ping(bench, addresses[4], wide - HEADERS[4], count=4)
+    lost = send(bench, addresses[4], wide - HEADERS[4], "-i", 0.3, "-c", 4)
     mtu = adit.session()["mtu"]
     lab.check(wide - 140 < mtu < wide - 80, f"{name}: the session's MTU follows the path, {wide} to {mtu}", mtu)
     lab.check(" 0 received" in lost and told(lost, 4, mtu), f"{name}: the sender of a big packet is told", lost)

@@ -8,7 +8,7 @@ from client import LinuxClient, Profile
 from guest import Guest
 from net import Namespace, cable
 from server import PSK, USERS, Adit, check_let_go, check_log
-from shell import wait_for
+from shell import ping, wait_for
 
 DELEGATE = "2001:db8:78::/48"
 DHCP6C = """
@@ -125,5 +125,5 @@ def delegated(adit, user="alice"):
 
 
 def reaches(namespace, address):
-    done = namespace.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", address, check=False)
+    done = namespace.run(*ping(address), check=False)
     return " 3 received" in done.stdout

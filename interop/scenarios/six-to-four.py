@@ -49,10 +49,10 @@ def run(lab):
               "the server made an interface that sends from its public address")
 
     outside, inside = Capture(lab, wire, "outside", "outside"), Capture(lab, behind, "lan", "inside")
-    said = ping(behind, HOST6)
+    said = behind.run(*shell.ping(HOST6), check=False).stdout
     lab.check(" 3 received" in said, f"a host behind the server reaches {HOST6}", said)
     for what, address in REFUSED.items():
-        said = ping(behind, address)
+        said = behind.run(*shell.ping(address, count=1), check=False).stdout
         lab.check("Destination unreachable" in said and " 0 received" in said, f"{what} is refused at once ({address})", said)
     # Packets to behind the server from within protocol 41, with an address that seems to be native.
     host.run("ip addr add 2001:db8:c::7/128 dev relayless; ip -6 route add 2001:db8:b::/96 dev relayless via ::20.0.0.1")
@@ -69,7 +69,7 @@ def run(lab):
     server.run("kill -9 $(pidof adit-in-guest)")
     server.wait("it is dead", "! pidof adit-in-guest", 10)
     start(lab, server)
-    said = ping(behind, HOST6)
+    said = behind.run(*shell.ping(HOST6), check=False).stdout
     lab.check(" 3 received" in said, "a server that starts after one that was killed takes over", said)
     server.run("kill $(pidof adit-in-guest)")
     server.wait("it ends", "! pidof adit-in-guest", 20)
@@ -98,10 +98,6 @@ def start(lab, server):
     said = len(log.read_text())
     server.run(f"NO_COLOR=1 {HOME}/adit-in-guest serve --config {HOME}/adit.toml >>/run/out/adit.log 2>&1 </dev/null &")
     shell.wait_for("the server is ready", lambda: " ready" in log.read_text()[said:], 30)
-
-
-def ping(namespace, address):
-    return namespace.run("ping", "-n", "-c", "3", "-i", "0.3", "-W", "2", address, check=False).stdout
 
 
 def routes(guest):
