@@ -4,6 +4,8 @@
 
 mod one_pass;
 
+use std::iter::once;
+
 use self::one_pass::OnePass;
 use super::HEADER_LEN;
 use super::keys::{CbcTransform, EspKeys, MalformedPacket, icv, set_counter};
@@ -86,9 +88,8 @@ impl std::fmt::Debug for PacketMac {
 #[derive(Default)]
 struct Counts {
     laned: usize,
-    rounds: [usize; 3],
-    sha1: usize,
-    sha256: usize,
+    rounds: [usize; ROUNDS.len()],
+    hashes: [usize; HASHES.len()],
 }
 
 /// The rounds of AES by length of key.
@@ -99,42 +100,39 @@ const HASHES: [Hash; 2] = [Hash::Sha1, Hash::Sha2_256];
 
 impl Counts {
     fn count(&mut self, cbc: &CbcTransform, keys: &LaneKeys) {
-        self.laned += 1;
-        for (count, rounds) in self.rounds.iter_mut().zip(ROUNDS) {
-            *count += usize::from(keys.rounds() == rounds);
-        }
-        if let Some(count) = self.of_hash(cbc.mac.hash()) {
-            *count += 1;
-        }
+        self.of(keys.rounds(), cbc.mac.hash())
+            .for_each(|count| *count += 1);
     }
 
     /// So many of one kind are done.
     fn done(&mut self, rounds: usize, hash: Hash, done: usize) {
-        self.laned -= done;
-        for (count, of) in self.rounds.iter_mut().zip(ROUNDS) {
-            *count -= if of == rounds { done } else { 0 };
-        }
-        if let Some(count) = self.of_hash(hash) {
-            *count -= done;
-        }
+        self.of(rounds, hash).for_each(|count| *count -= done);
     }
 
-    fn of_hash(&mut self, hash: Hash) -> Option<&mut usize> {
-        match hash {
-            Hash::Sha1 => Some(&mut self.sha1),
-            Hash::Sha2_256 => Some(&mut self.sha256),
-            _ => None,
-        }
+    /// The counts that a packet of so many rounds with that hash is in.
+    fn of(&mut self, rounds: usize, hash: Hash) -> impl Iterator<Item = &mut usize> {
+        let rounds = pick(&mut self.rounds, ROUNDS, rounds);
+        let hashes = pick(&mut self.hashes, HASHES, hash);
+        once(&mut self.laned).chain(rounds).chain(hashes)
     }
 
     fn worth_hmac(&self, lanes: Lanes, hash: Hash) -> Option<usize> {
-        let count = match hash {
-            Hash::Sha1 => self.sha1,
-            Hash::Sha2_256 => self.sha256,
-            _ => 0,
-        };
+        let count = pick(self.hashes, HASHES, hash).next()?;
         lanes.worth_hmac(hash, count).then_some(count)
     }
+}
+
+/// The count of one kind, if there is one, where `counts` are in the order of `kinds`.
+fn pick<C, K: PartialEq>(
+    counts: impl IntoIterator<Item = C>,
+    kinds: impl IntoIterator<Item = K>,
+    kind: K,
+) -> impl Iterator<Item = C> {
+    counts
+        .into_iter()
+        .zip(kinds)
+        .filter(move |(_, of)| *of == kind)
+        .map(|(count, _)| count)
 }
 
 /// Seals all packets in place, each as [`EspKeys::seal`] would.
