@@ -22,6 +22,12 @@ pub fn with_interface_id(prefix: Ipv6Net, interface_id: u64) -> Ipv6Addr {
     Ipv6Addr::from(network | u128::from(interface_id))
 }
 
+/// Whether `address` is in `prefix`. [`Ipv6Net`] compares it with both ends of its range as bytes,
+/// which takes long enough to be seen on the packet path.
+pub fn is_within(address: Ipv6Addr, prefix: &Ipv6Net) -> bool {
+    (address.to_bits() ^ prefix.addr().to_bits()) & prefix.netmask().to_bits() == 0
+}
+
 /// The solicited-node multicast address of `address` (RFC 4291 2.7.1).
 pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let prefix = 0xff02_0000_0000_0000_0000_0001_ff00_0000_u128;
@@ -43,6 +49,20 @@ pub fn stays_on_link(source: Ipv6Addr, destination: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_holds_what_has_its_first_bits() {
+        let address: Ipv6Addr = "2001:db8:77:1:2d0c:463c:a261:eb47".parse().unwrap();
+        for length in 0..=128 {
+            let prefix = Ipv6Net::new(address, length).unwrap();
+            for bit in 0..128 {
+                let other = Ipv6Addr::from(u128::from(address) ^ (1 << bit));
+                assert_eq!(is_within(other, &prefix), prefix.contains(&other));
+                assert_eq!(is_within(other, &prefix.trunc()), prefix.contains(&other));
+            }
+            assert!(is_within(address, &prefix));
+        }
+    }
 
     #[test]
     fn addresses_of_an_identifier() {

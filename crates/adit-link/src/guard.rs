@@ -8,6 +8,8 @@ use adit_wire::ip::{Family, IpHeader, protocol};
 use adit_wire::tcp;
 use ipnet::Ipv6Net;
 
+use crate::address::is_within;
+
 /// Lowers the MSS of a TCP SYN to what the link carries, in place: `mss_v4` or `mss_v6` by the
 /// packet's family. `header` must be that of `packet`.
 ///
@@ -53,7 +55,7 @@ impl Addresses {
         match source {
             IpAddr::V4(source) => self.ipv4 == Some(source),
             IpAddr::V6(source) => {
-                let holds = |prefix: Ipv6Net| prefix.contains(&source);
+                let holds = |prefix: Ipv6Net| is_within(source, &prefix);
                 self.ipv6.is_some_and(holds)
                     || self.delegated.is_some_and(holds)
                     || self.link_local == Some(source)

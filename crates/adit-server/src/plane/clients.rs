@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use adit_link::address::is_within;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// The networks that clients get their addresses from, without what in them is not theirs.
@@ -30,7 +31,7 @@ impl Clients {
                     && !self.hosts4.contains(&address)
             }
             IpAddr::V6(address) => {
-                let holds = |prefix: &Ipv6Net| prefix.contains(&address);
+                let holds = |prefix: &Ipv6Net| is_within(address, prefix);
                 self.prefixes.iter().any(holds)
                     && !self.server_prefix.as_ref().is_some_and(holds)
                     && !self.hosts6.contains(&address)
