@@ -54,29 +54,28 @@ impl<'a> Lane<'a> {
 
     fn start(&mut self, job: MacJob<'a>) {
         let (body, rest) = job.data.as_chunks::<64>();
-        let suffix = job.suffix.as_ref().map_or(&[][..], |suffix| suffix);
         self.body = body;
         // The key's block came before.
-        let length = 64 + job.done + job.data.len() + suffix.len();
-        self.set_tail(rest, suffix, length);
+        self.set_tail(rest, job.suffix, 64 + job.done + job.data.len());
         self.job = Some(job);
     }
 
-    /// The end of the message with what FIPS 180-4 section 5.1.1 puts after it; `length` is that of
-    /// the message.
-    fn set_tail(&mut self, bytes: &[u8], more: &[u8], length: usize) {
-        let used = bytes.len() + more.len();
+    /// The end of the message with what FIPS 180-4 section 5.1.1 puts after it; `before` is the length
+    /// of all but the suffix.
+    fn set_tail(&mut self, rest: &[u8], suffix: Option<[u8; 4]>, before: usize) {
+        // Lengths that are known cost no call.
+        self.tail = [[0; 64]; 2];
+        let flat = self.tail.as_flattened_mut();
+        flat[..rest.len()].copy_from_slice(rest);
+        let mut used = rest.len();
+        if let Some(suffix) = suffix {
+            flat[used..used + 4].copy_from_slice(&suffix);
+            used += 4;
+        }
+        flat[used] = 0x80;
         self.tail_blocks = if used + 9 <= 64 { 1 } else { 2 };
         self.tail_done = 0;
-        let flat = self.tail.as_flattened_mut();
-        let (message, padding) = flat.split_at_mut(used);
-        let (first, second) = message.split_at_mut(bytes.len());
-        first.copy_from_slice(bytes);
-        second.copy_from_slice(more);
-        padding.fill(0);
-        if let Some(end) = padding.first_mut() {
-            *end = 0x80;
-        }
+        let length = before - rest.len() + used;
         let bits = (length as u64 * 8).to_be_bytes();
         if let Some(last) = self.tail.get_mut(self.tail_blocks - 1) {
             let (_, field) = last.split_at_mut(56);
