@@ -26,7 +26,7 @@ const NOTES_PER_TURN: usize = 64;
 
 /// How much later than at its deadline something may be done, so that what is due at about the same
 /// time costs one wakeup. Whatever the server waits for takes a third of a second and more.
-const LEEWAY: Duration = Duration::from_millis(20);
+const LEEWAY: Duration = Duration::from_millis(100);
 
 /// Pause after a receive error.
 pub(super) const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
