@@ -56,12 +56,12 @@ impl<'a> Lane<'a> {
         let (body, rest) = job.data.as_chunks::<64>();
         self.body = body;
         // The key's block came before.
-        self.set_tail(rest, job.suffix, 64 + job.done + job.data.len());
+        self.set_tail(rest, job.suffix, 64 + job.done + body.as_flattened().len());
         self.job = Some(job);
     }
 
     /// The end of the message with what FIPS 180-4 section 5.1.1 puts after it; `before` is the length
-    /// of all but the suffix.
+    /// of what comes before.
     fn set_tail(&mut self, rest: &[u8], suffix: Option<[u8; 4]>, before: usize) {
         // Lengths that are known cost no call.
         self.tail = [[0; 64]; 2];
@@ -75,8 +75,7 @@ impl<'a> Lane<'a> {
         flat[used] = 0x80;
         self.tail_blocks = if used + 9 <= 64 { 1 } else { 2 };
         self.tail_done = 0;
-        let length = before - rest.len() + used;
-        let bits = (length as u64 * 8).to_be_bytes();
+        let bits = ((before + used) as u64 * 8).to_be_bytes();
         if let Some(last) = self.tail.get_mut(self.tail_blocks - 1) {
             let (_, field) = last.split_at_mut(56);
             field.copy_from_slice(&bits);
