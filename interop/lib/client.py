@@ -156,9 +156,9 @@ length bit = yes
     def ipv6(self):
         return next((a["local"] for a in self.addresses("inet6") if a["scope"] == "global"), None)
 
-    def ping(self, address, count=3, size=56):
+    def ping(self, address, *options, count=3):
         """Whether every one of `count` pings was answered; what ping said is then in `said`."""
-        done = self.guest.run(shlex.join(ping(address, "-s", size, count=count)), check=False)
+        done = self.guest.run(shlex.join(ping(address, *options, count=count)), check=False)
         self.said = done.out
         return done.status == 0 and f" {count} received" in done.out
 

@@ -3,7 +3,6 @@
 import ipaddress
 import json
 import re
-import shlex
 
 import bench as at
 import pcap
@@ -75,8 +74,8 @@ def check_pings(lab, bench, client, session):
     lab.note(f"link MTU: the server says {session['mtu']}, the client's device has {device}")
     for address, header in ((at.HOST4, 28), (at.HOST6, 48)):
         size = min(device, session["mtu"]) - header
-        done = client.guest.run(shlex.join(ping(address, "-M", "do", "-s", size)), check=False)
-        lab.check(" 3 received" in done.out, f"a packet of the full link MTU reaches {address} and back", done.out)
+        whole = client.ping(address, "-M", "do", "-s", size)
+        lab.check(whole, f"a packet of the full link MTU reaches {address} and back", client.said)
     for address in (client.ipv4(), client.ipv6()):
         done = bench.host.run(*ping(address), check=False)
         lab.check(" 3 received" in done.stdout, f"the host behind the server pings the client ({address})", done.stdout)
