@@ -228,15 +228,6 @@ fn store4(to: &mut [Block; 4], blocks: __m512i) {
     unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), blocks) }
 }
 
-#[target_feature(enable = "avx512f")]
-fn load16(blocks: &[Block; 16]) -> [__m512i; 4] {
-    let mut wide = [_mm512_setzero_si512(); 4];
-    for (wide, four) in wide.iter_mut().zip(blocks.as_chunks::<4>().0) {
-        *wide = load4(four);
-    }
-    wide
-}
-
 /// Puts the blocks of four lanes each into one register.
 #[target_feature(enable = "avx512f")]
 pub(super) fn load_wide(lanes: &[__m128i; 16]) -> [__m512i; 4] {
@@ -296,42 +287,38 @@ fn decrypt_blocks<const N: usize, const ROUNDS: usize>(
     before
 }
 
-/// As [`cbc_decrypt`], 16 blocks at a time; those at the end as if there were so many.
+/// As [`cbc_decrypt`], 16 blocks at a time, then 4, then 1.
 #[target_feature(enable = "aes,avx2,avx512f,vaes")]
 pub(super) fn cbc_decrypt_wide<const ROUNDS: usize>(
     keys: &RoundKeys,
     iv: &Block,
     text: &mut [Block],
 ) {
-    let mut before = *iv;
-    let (many, rest) = text.as_chunks_mut();
-    for blocks in many {
-        before = decrypt_wide::<ROUNDS>(keys, &before, blocks);
+    let mut before = load(iv);
+    let (fours, rest) = text.as_chunks_mut();
+    let (sixteens, fours) = fours.as_chunks_mut::<4>();
+    for blocks in sixteens {
+        before = decrypt_wide::<4, ROUNDS>(keys, before, blocks);
     }
-    if !rest.is_empty() {
-        let mut blocks = [[0; 16]; 16];
-        for (to, block) in blocks.iter_mut().zip(rest.iter()) {
-            *to = *block;
-        }
-        decrypt_wide::<ROUNDS>(keys, &before, &mut blocks);
-        for (block, from) in rest.iter_mut().zip(blocks) {
-            *block = from;
-        }
+    for blocks in fours.as_chunks_mut().0 {
+        before = decrypt_wide::<1, ROUNDS>(keys, before, blocks);
+    }
+    for block in rest.as_chunks_mut().0 {
+        before = decrypt_blocks::<1, ROUNDS>(keys, before, block);
     }
 }
 
-/// Decrypts 16 consecutive blocks, and returns the ciphertext of the last.
+/// Decrypts N times 4 consecutive blocks, and returns the ciphertext of the last.
 #[target_feature(enable = "aes,avx2,avx512f,vaes")]
-fn decrypt_wide<const ROUNDS: usize>(
+fn decrypt_wide<const N: usize, const ROUNDS: usize>(
     keys: &RoundKeys,
-    before: &Block,
-    blocks: &mut [Block; 16],
-) -> Block {
-    let cipher = load16(blocks);
+    before: __m128i,
+    fours: &mut [[Block; 4]; N],
+) -> __m128i {
+    let mut states = [_mm512_setzero_si512(); N];
     let first = _mm512_broadcast_i32x4(keys.keys[0]);
-    let mut states = cipher;
-    for state in &mut states {
-        *state = _mm512_xor_si512(*state, first);
+    for (state, four) in states.iter_mut().zip(fours.iter()) {
+        *state = _mm512_xor_si512(load4(four), first);
     }
     for key in &keys.keys[1..ROUNDS] {
         let key = _mm512_broadcast_i32x4(*key);
@@ -341,14 +328,13 @@ fn decrypt_wide<const ROUNDS: usize>(
     }
     let last = _mm512_broadcast_i32x4(keys.keys[ROUNDS]);
     // The last block before each four; only that of the first is not in its register.
-    let mut carried = _mm512_broadcast_i32x4(load(before));
-    let last_block = blocks[15];
-    let fours = blocks.as_chunks_mut::<4>().0;
-    for ((state, cipher), to) in states.into_iter().zip(cipher).zip(fours) {
+    let mut carried = _mm512_broadcast_i32x4(before);
+    for (state, four) in states.into_iter().zip(fours) {
+        let cipher = load4(four);
         let shifted = _mm512_alignr_epi64::<6>(cipher, carried);
         let clear = _mm512_aesdeclast_epi128(state, last);
-        store4(to, _mm512_xor_si512(clear, shifted));
+        store4(four, _mm512_xor_si512(clear, shifted));
         carried = cipher;
     }
-    last_block
+    _mm512_extracti32x4_epi32::<3>(carried)
 }
