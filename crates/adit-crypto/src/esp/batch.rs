@@ -4,8 +4,6 @@
 
 mod one_pass;
 
-use std::iter::once;
-
 use self::one_pass::OnePass;
 use super::HEADER_LEN;
 use super::keys::{CbcTransform, EspKeys, MalformedPacket, icv, set_counter};
@@ -100,39 +98,36 @@ const HASHES: [Hash; 2] = [Hash::Sha1, Hash::Sha2_256];
 
 impl Counts {
     fn count(&mut self, cbc: &CbcTransform, keys: &LaneKeys) {
-        self.of(keys.rounds(), cbc.mac.hash())
-            .for_each(|count| *count += 1);
+        for count in self.of(keys.rounds(), cbc.mac.hash()) {
+            *count += 1;
+        }
     }
 
     /// So many of one kind are done.
     fn done(&mut self, rounds: usize, hash: Hash, done: usize) {
-        self.of(rounds, hash).for_each(|count| *count -= done);
+        for count in self.of(rounds, hash) {
+            *count -= done;
+        }
     }
 
     /// The counts that a packet of so many rounds with that hash is in.
     fn of(&mut self, rounds: usize, hash: Hash) -> impl Iterator<Item = &mut usize> {
-        let rounds = pick(&mut self.rounds, ROUNDS, rounds);
-        let hashes = pick(&mut self.hashes, HASHES, hash);
-        once(&mut self.laned).chain(rounds).chain(hashes)
+        let rounds = position(&ROUNDS, rounds).and_then(|at| self.rounds.get_mut(at));
+        let hashes = position(&HASHES, hash).and_then(|at| self.hashes.get_mut(at));
+        [Some(&mut self.laned), rounds, hashes]
+            .into_iter()
+            .flatten()
     }
 
     fn worth_hmac(&self, lanes: Lanes, hash: Hash) -> Option<usize> {
-        let count = pick(self.hashes, HASHES, hash).next()?;
+        let count = *self.hashes.get(position(&HASHES, hash)?)?;
         lanes.worth_hmac(hash, count).then_some(count)
     }
 }
 
-/// The count of one kind, if there is one, where `counts` are in the order of `kinds`.
-fn pick<C, K: PartialEq>(
-    counts: impl IntoIterator<Item = C>,
-    kinds: impl IntoIterator<Item = K>,
-    kind: K,
-) -> impl Iterator<Item = C> {
-    counts
-        .into_iter()
-        .zip(kinds)
-        .filter(move |(_, of)| *of == kind)
-        .map(|(count, _)| count)
+/// Where a kind is counted, if lanes have it.
+fn position<K: PartialEq>(kinds: &[K], kind: K) -> Option<usize> {
+    kinds.iter().position(|of| *of == kind)
 }
 
 /// Seals all packets in place, each as [`EspKeys::seal`] would.
@@ -278,7 +273,7 @@ pub fn authenticate_batch<P: ToAuthenticate>(kernel: Kernel, packets: &mut [P]) 
             counts.count(cbc, keys);
         }
     }
-    for hash in [Hash::Sha1, Hash::Sha2_256] {
+    for hash in HASHES {
         let Some(count) = counts.worth_hmac(lanes, hash) else {
             continue;
         };

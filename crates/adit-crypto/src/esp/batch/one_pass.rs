@@ -1,6 +1,6 @@
 //! Which packets of a batch go through cipher and hash in one pass.
 
-use super::{HASHES, ROUNDS, with_lanes};
+use super::{HASHES, ROUNDS, position, with_lanes};
 use crate::lanes::Lanes;
 use crate::{EspKeys, Hash};
 
@@ -13,8 +13,8 @@ impl OnePass {
     /// How many there are of its kind, if a packet is a long one.
     fn kind(&mut self, keys: &EspKeys, packet: &[u8]) -> Option<&mut usize> {
         let (cbc, lane_keys) = with_lanes(keys)?;
-        let hash = HASHES.iter().position(|hash| *hash == cbc.mac.hash())?;
-        let rounds = ROUNDS.iter().position(|most| *most == lane_keys.rounds())?;
+        let hash = position(&HASHES, cbc.mac.hash())?;
+        let rounds = position(&ROUNDS, lane_keys.rounds())?;
         let long = keys.covered(packet)? >= Lanes::LONG;
         self.0.get_mut(rounds)?.get_mut(hash).filter(|_| long)
     }
