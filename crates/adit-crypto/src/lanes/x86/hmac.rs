@@ -20,66 +20,74 @@ pub(crate) struct MacJob<'a> {
 /// Room for the last part of a message: less than a block, the suffix, one byte and the length.
 type Tail = [HashBlock; 2];
 
+/// Writes the end of a message, with what FIPS 180-4 section 5.1.1 puts after it, and returns how many
+/// blocks that is; `before` is the length of what comes before.
+fn set_tail(tail: &mut Tail, rest: &[u8], suffix: Option<[u8; 4]>, before: usize) -> usize {
+    // Lengths that are known cost no call.
+    *tail = [[0; 64]; 2];
+    let flat = tail.as_flattened_mut();
+    flat[..rest.len()].copy_from_slice(rest);
+    let mut used = rest.len();
+    if let Some(suffix) = suffix {
+        flat[used..used + 4].copy_from_slice(&suffix);
+        used += 4;
+    }
+    flat[used] = 0x80;
+    let blocks = if used + 9 <= 64 { 1 } else { 2 };
+    let bits = ((before + used) as u64 * 8).to_be_bytes();
+    if let Some(last) = tail.get_mut(blocks - 1) {
+        let (_, field) = last.split_at_mut(56);
+        field.copy_from_slice(&bits);
+    }
+    blocks
+}
+
 /// One lane: what it hashes now, and what follows.
 struct Lane<'a> {
-    job: Option<MacJob<'a>>,
     /// Whole blocks of the message that are left.
     body: &'a [HashBlock],
-    tail: Tail,
-    /// Blocks of the tail, and those of them that are done.
+    /// Blocks of its tail, and those of them that are done.
     tail_blocks: usize,
     tail_done: usize,
+    key: &'a Midstates,
+    mac: &'a mut [u8],
 }
 
 impl<'a> Lane<'a> {
-    fn idle() -> Self {
+    fn new(job: MacJob<'a>, tail: &mut Tail) -> Self {
+        let (body, rest) = job.data.as_chunks::<64>();
+        // The key's block came before.
+        let before = 64 + job.done + body.as_flattened().len();
         Self {
-            job: None,
-            body: &[],
-            tail: [[0; 64]; 2],
-            tail_blocks: 0,
+            body,
+            tail_blocks: set_tail(tail, rest, job.suffix, before),
             tail_done: 0,
+            key: job.key,
+            mac: job.mac,
         }
     }
 
-    /// What is hashed next: never nothing while there is a job.
-    fn blocks(&self) -> &[HashBlock] {
+    /// What is hashed next: nothing at the end.
+    fn blocks<'t>(&self, tail: &'t Tail) -> &'t [HashBlock]
+    where
+        'a: 't,
+    {
         if self.body.is_empty() {
-            let tail = self.tail.get(self.tail_done..self.tail_blocks);
+            let tail = tail.get(self.tail_done..self.tail_blocks);
             tail.unwrap_or_default()
         } else {
             self.body
         }
     }
 
-    fn start(&mut self, job: MacJob<'a>) {
-        let (body, rest) = job.data.as_chunks::<64>();
-        self.body = body;
-        // The key's block came before.
-        self.set_tail(rest, job.suffix, 64 + job.done + body.as_flattened().len());
-        self.job = Some(job);
-    }
-
-    /// The end of the message with what FIPS 180-4 section 5.1.1 puts after it; `before` is the length
-    /// of what comes before.
-    fn set_tail(&mut self, rest: &[u8], suffix: Option<[u8; 4]>, before: usize) {
-        // Lengths that are known cost no call.
-        self.tail = [[0; 64]; 2];
-        let flat = self.tail.as_flattened_mut();
-        flat[..rest.len()].copy_from_slice(rest);
-        let mut used = rest.len();
-        if let Some(suffix) = suffix {
-            flat[used..used + 4].copy_from_slice(&suffix);
-            used += 4;
+    /// So many of them are hashed; whether those were all.
+    fn advance(&mut self, step: usize) -> bool {
+        if self.body.is_empty() {
+            self.tail_done += step;
+        } else {
+            self.body = self.body.get(step..).unwrap_or_default();
         }
-        flat[used] = 0x80;
-        self.tail_blocks = if used + 9 <= 64 { 1 } else { 2 };
-        self.tail_done = 0;
-        let bits = ((before + used) as u64 * 8).to_be_bytes();
-        if let Some(last) = self.tail.get_mut(self.tail_blocks - 1) {
-            let (_, field) = last.split_at_mut(56);
-            field.copy_from_slice(&bits);
-        }
+        self.body.is_empty() && self.tail_done >= self.tail_blocks
     }
 }
 
@@ -88,7 +96,7 @@ struct Ends<'a, const L: usize, const W: usize> {
     /// Those hashes, and the states after the second blocks of their keys.
     inner: States<L, W>,
     outer: States<L, W>,
-    macs: [&'a mut [u8]; L],
+    macs: [Option<&'a mut [u8]>; L],
     count: usize,
 }
 
@@ -97,7 +105,7 @@ impl<'a, const L: usize, const W: usize> Ends<'a, L, W> {
         Self {
             inner: States([[0; L]; W]),
             outer: States([[0; L]; W]),
-            macs: std::array::from_fn(|_| Default::default()),
+            macs: [const { None }; L],
             count: 0,
         }
     }
@@ -111,14 +119,14 @@ impl<'a, const L: usize, const W: usize> Ends<'a, L, W> {
     unsafe fn push<H: HashLanes<L, W>>(
         &mut self,
         states: &States<L, W>,
-        lane: usize,
-        job: MacJob<'a>,
+        index: usize,
+        lane: Lane<'a>,
     ) {
         for (to, from) in self.inner.0.iter_mut().zip(&states.0) {
-            to[self.count] = from[lane];
+            to[self.count] = from[index];
         }
-        set_column(&mut self.outer, self.count, &job.key.outer);
-        self.macs[self.count] = job.mac;
+        set_column(&mut self.outer, self.count, &lane.key.outer);
+        self.macs[self.count] = Some(lane.mac);
         self.count += 1;
         if self.count == L {
             // SAFETY: so the caller says.
@@ -134,10 +142,10 @@ impl<'a, const L: usize, const W: usize> Ends<'a, L, W> {
     unsafe fn finish<H: HashLanes<L, W>>(&mut self) {
         // SAFETY: so the caller says.
         unsafe { H::outer(&mut self.inner, &self.outer) };
-        for (lane, mac) in self.macs.iter_mut().take(self.count).enumerate() {
+        for (index, mac) in self.macs.iter_mut().flatten().take(self.count).enumerate() {
             let words = mac.as_chunks_mut().0.iter_mut();
             for (to, row) in words.zip(&self.inner.0) {
-                *to = row[lane].to_be_bytes();
+                *to = row[index].to_be_bytes();
             }
         }
         self.count = 0;
@@ -154,43 +162,41 @@ pub(super) unsafe fn run<'a, H: HashLanes<L, W>, const L: usize, const W: usize>
     begun: Option<States<L, W>>,
     mut jobs: impl Iterator<Item = MacJob<'a>>,
 ) {
-    let mut lanes: [Lane<'a>; L] = std::array::from_fn(|_| Lane::idle());
+    let mut lanes: [Option<Lane<'a>>; L] = [const { None }; L];
+    let mut tails: [Tail; L] = [[[0; 64]; 2]; L];
     let mut ends = Ends::new();
     let fresh = begun.is_none();
     let mut states = begun.unwrap_or(States([[0; L]; W]));
-    for ((index, lane), job) in lanes.iter_mut().enumerate().zip(&mut jobs) {
+    for index in 0..L {
+        let Some(job) = jobs.next() else { break };
         if fresh {
             set_column(&mut states, index, &job.key.inner);
         }
-        lane.start(job);
+        lanes[index] = Some(Lane::new(job, &mut tails[index]));
     }
     loop {
-        let blocks = std::array::from_fn(|index| lanes[index].blocks());
-        let lengths = blocks.iter().map(|blocks| blocks.len());
-        let Some(step) = lengths.filter(|len| *len > 0).min() else {
+        let mut blocks: [&[HashBlock]; L] = [&[]; L];
+        for ((to, lane), tail) in blocks.iter_mut().zip(&lanes).zip(&tails) {
+            *to = lane.as_ref().map_or(&[], |lane| lane.blocks(tail));
+        }
+        // What an idle lane has does not matter, but that it is no less than the others have.
+        let Some(any) = blocks.into_iter().find(|blocks| !blocks.is_empty()) else {
             break;
         };
+        for to in blocks.iter_mut().filter(|blocks| blocks.is_empty()) {
+            *to = any;
+        }
         // SAFETY: so the caller says.
-        unsafe { H::hash(&mut states, &blocks, step) };
-        for (index, lane) in lanes.iter_mut().enumerate() {
-            if lane.job.is_none() {
+        let step = unsafe { H::hash(&mut states, &blocks) };
+        for (index, place) in lanes.iter_mut().enumerate() {
+            let Some(lane) = place.take_if(|lane| lane.advance(step)) else {
                 continue;
-            }
-            if lane.body.is_empty() {
-                lane.tail_done += step;
-            } else {
-                lane.body = lane.body.get(step..).unwrap_or_default();
-            }
-            if !lane.blocks().is_empty() {
-                continue;
-            }
-            if let Some(job) = lane.job.take() {
-                // SAFETY: so the caller says.
-                unsafe { ends.push::<H>(&states, index, job) };
-            }
+            };
+            // SAFETY: so the caller says.
+            unsafe { ends.push::<H>(&states, index, lane) };
             if let Some(job) = jobs.next() {
                 set_column(&mut states, index, &job.key.inner);
-                lane.start(job);
+                *place = Some(Lane::new(job, &mut tails[index]));
             }
         }
     }
