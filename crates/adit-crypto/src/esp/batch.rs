@@ -201,26 +201,18 @@ fn encrypt<P: ToSeal>(lanes: Lanes, counts: &Counts, one_pass: &OnePass, packets
         let packets = packets.iter_mut().filter_map(|packet| {
             let parts = packet.parts()?;
             let taken = turns.takes(parts.keys, parts.packet);
-            let (cbc, keys) = with_lanes(parts.keys).filter(|_| !taken)?;
+            let (_, keys) = with_lanes(parts.keys).filter(|_| !taken)?;
             if keys.rounds() != rounds {
                 return None;
             }
             let covered = parts.keys.covered(parts.packet)?;
             set_counter(parts.keys.split(parts.packet)?.iv, parts.iv_counter);
             let text = parts.packet.get_mut(HEADER_LEN..covered)?;
-            Some((cbc, keys, text))
-        });
-        if lanes.worth_cbc(count) {
             // The IV is what becomes of a first block of text.
-            let jobs = packets.map(|(_, keys, text)| keys.cbc_job([0; 16], text.as_chunks_mut().0));
-            lanes.cbc_encrypt(rounds, count, jobs);
-        } else if count > 0 {
-            for (cbc, _, text) in packets {
-                if let Some((iv, text)) = text.split_first_chunk_mut::<16>() {
-                    // Whole blocks, as `covered` found, so it is not `None`.
-                    let _ = cbc.encrypt(iv, text);
-                }
-            }
+            Some(keys.cbc_job([0; 16], text.as_chunks_mut().0))
+        });
+        if count > 0 {
+            lanes.cbc_encrypt(rounds, count, packets);
         }
     }
 }

@@ -35,10 +35,6 @@ impl Lanes {
         match self {}
     }
 
-    pub(crate) fn worth_cbc(self, _count: usize) -> bool {
-        match self {}
-    }
-
     pub(crate) fn worth_hmac(self, _hash: Hash, _count: usize) -> bool {
         match self {}
     }

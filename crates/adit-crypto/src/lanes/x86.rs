@@ -74,11 +74,6 @@ impl Lanes {
         }
     }
 
-    /// Whether so many texts are encrypted faster in lanes than one by one.
-    pub(crate) fn worth_cbc(self, count: usize) -> bool {
-        count >= 2
-    }
-
     /// Whether so many messages are authenticated faster in lanes than one by one, which has
     /// instructions of its own on some processors.
     pub(crate) fn worth_hmac(self, hash: Hash, count: usize) -> bool {
@@ -125,10 +120,15 @@ impl Lanes {
                 // SAFETY: `found` makes no value without AES-NI and AVX2.
                 unsafe { aes::cbc_encrypt::<8, ROUNDS>(lanes, texts, blocks) }
             });
-        } else {
+        } else if count > 1 {
             cbc::run(jobs, |lanes, texts, blocks| {
                 // SAFETY: `found` makes no value without AES-NI and AVX2.
                 unsafe { aes::cbc_encrypt::<4, ROUNDS>(lanes, texts, blocks) }
+            });
+        } else {
+            cbc::run(jobs, |lanes, texts, blocks| {
+                // SAFETY: `found` makes no value without AES-NI and AVX2.
+                unsafe { aes::cbc_encrypt::<1, ROUNDS>(lanes, texts, blocks) }
             });
         }
     }
