@@ -25,8 +25,6 @@ pub(crate) struct MacJob<'a>(Infallible, std::marker::PhantomData<&'a mut [u8]>)
 pub(crate) struct PacketJob<'a>(Infallible, std::marker::PhantomData<&'a mut [u8]>);
 
 impl Lanes {
-    pub(crate) const LONG: usize = usize::MAX;
-
     pub(crate) fn found() -> impl Iterator<Item = Self> {
         std::iter::empty()
     }

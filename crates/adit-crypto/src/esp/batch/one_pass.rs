@@ -4,6 +4,9 @@ use super::{HASHES, ROUNDS, position, with_lanes};
 use crate::lanes::Lanes;
 use crate::{EspKeys, Hash};
 
+/// From so many bytes on, without the ICV, it can be faster to take cipher and hash in one pass.
+const LONG: usize = 512;
+
 /// Which packets of a batch go through cipher and hash in one pass: of every kind the first so many
 /// long ones.
 #[derive(Clone, Default)]
@@ -15,7 +18,7 @@ impl OnePass {
         let (cbc, lane_keys) = with_lanes(keys)?;
         let hash = position(&HASHES, cbc.mac.hash())?;
         let rounds = position(&ROUNDS, lane_keys.rounds())?;
-        let long = keys.covered(packet)? >= Lanes::LONG;
+        let long = keys.covered(packet)? >= LONG;
         self.0.get_mut(rounds)?.get_mut(hash).filter(|_| long)
     }
 

@@ -114,11 +114,8 @@ impl<'a, const L: usize> Round<'a, L> {
 }
 
 impl Lanes {
-    /// From here on it can be faster to take cipher and hash in one pass.
-    pub(crate) const LONG: usize = 512;
-
-    /// How many of `count` packets of at least [`LONG`](Self::LONG) bytes gain by that; the others
-    /// would make a last round with too few.
+    /// How many of `count` long packets are sealed faster in one pass; the others would make a last
+    /// round with too few.
     pub(crate) fn worth_one_pass(self, count: usize) -> usize {
         // Measured: a round of 8 takes about as long as 4 packets do in two passes.
         match self {
