@@ -109,7 +109,8 @@ def servers(lab, bench):
 
 def run(lab, program, seconds, rounds, sessions, many):
     """`program`: the bare loop. Result: {server: {family: {direction: {"mbit": ..., "cpu_s_per_gb": ...}}}}, medians of all
-    rounds, {server: what load.measure gives}, if there are to be sessions, and what growth.measure gives, if there are to be many."""
+    rounds, {server: what load.measure gives}, if there are to be sessions, and what growth.measure and growth.idle give, if there are to be
+    many."""
     bench = Bench()
     client = Namespace("laptop")
     cable(client, "wifi", bench.wire, "to-laptop")
@@ -125,7 +126,7 @@ def run(lab, program, seconds, rounds, sessions, many):
     for number in range(rounds):
         for server in [*every, bare]:
             lab.note(f"-- round {number + 1}, {server.name}")
-            for family, way, mbit, cost in measure(lab, client, server, seconds):
+            for family, way, mbit, cost in measure(lab, client, server, seconds, list(server.hosts)[:: -1 if number % 2 else 1]):
                 lab.note(f"{server.name:<10} {family} {way:<4} {mbit:7.0f} Mbit/s  {cost:6.2f} CPU s/GB")
                 found.setdefault(server.name, {}).setdefault(family, {}).setdefault(way, []).append((mbit, cost))
     if rounds:
@@ -135,17 +136,21 @@ def run(lab, program, seconds, rounds, sessions, many):
     for server in every if sessions else []:
         loads[server.name] = load.measure(lab, client, server, known, sessions)
     costs = growth.measure(lab, client, every[0], known, many, cpu_seconds) if many else {}
+    idle = growth.idle(lab, client, every[0], known, many, cpu_seconds) if many else {}
     found = {name: {family: {way: {"mbit": statistics.median(m for m, _ in runs), "cpu_s_per_gb": statistics.median(c for _, c in runs)}
                             for way, runs in ways.items()} for family, ways in families.items()} for name, families in found.items()}
-    return found, loads, costs
+    return found, loads, costs, idle
 
 
-def measure(lab, client, server, seconds):
-    """One connection; gives (family, direction, Mbit/s, CPU seconds of the server per GB)."""
+def measure(lab, client, server, seconds, families):
+    """One connection; gives (family, direction, Mbit/s, CPU seconds of the server per GB). Transfers of both families
+    follow each other in each direction: the machine changes with time."""
     dialled = server.dial(lab, client)
-    for family, host in server.hosts.items():
-        wait_for("the host answers", lambda: client.run("ping", "-n", "-c", "1", "-W", "1", host, check=False).returncode == 0, 15)
-        for way, more in (("up", []), ("down", ["-R"])):
+    for family in families:
+        wait_for("the host answers", lambda: client.run("ping", "-n", "-c", "1", "-W", "1", server.hosts[family], check=False).returncode == 0, 15)
+    for way, more in (("up", []), ("down", ["-R"])):
+        for family in families:
+            host = server.hosts[family]
             before = cpu_seconds(server.daemon.process.pid)
             done = client.run("iperf3", "-c", host, "-t", str(seconds), "-O", "1", "-J", *more, check=False, seconds=seconds + 30)
             spent = cpu_seconds(server.daemon.process.pid) - before
@@ -180,6 +185,10 @@ def report(found):
     parts = [f"{family} {way} {part:.0%}" for family, ways in share(found).items() for way, part in ways.items()]
     if parts:
         yield f"goodput per core, of the bare loop's ({GOAL:.0%} is the goal): {', '.join(parts)}"
+    inside = found.get("adit", {})
+    if {"ipv4", "ipv6"} <= inside.keys():
+        parts = [f"{way} {inside['ipv6'][way]['mbit'] / ipv4['mbit'] - 1:+.1%}" for way, ipv4 in inside["ipv4"].items()]
+        yield f"throughput of adit with IPv6 inside, against IPv4: {', '.join(parts)}"
 
 
 def main(lab, program, words):
@@ -188,16 +197,16 @@ def main(lab, program, words):
     parser.add_argument("--rounds", type=int, default=3, help="how often each server gets its turn")
     parser.add_argument("--sessions", type=int, default=load.MOST, choices=range(load.MOST + 1), metavar="N",
                         help=f"sessions at once, for set-ups a second and memory; 0: none, at most {load.MOST}")
-    parser.add_argument("--many", type=int, default=10_000, metavar="N", help="sessions at once with adit, for the cost of a packet beside one session; 0: none")
+    parser.add_argument("--many", type=int, default=10_000, metavar="N", help="sessions at once with adit, for the cost of a packet beside one session, and for what they take while idle; 0: none")
     parser.add_argument("--out", help="also write the figures here, as JSON")
     parser.add_argument("--plot", help="also draw them here, as SVG")
     options = parser.parse_args(words)
-    found, loads, costs = run(lab, program, options.seconds, options.rounds, options.sessions, options.many)
-    for line in [*report(found), *(load.report(loads) if loads else []), *(growth.report(costs) if costs else [])]:
+    found, loads, costs, idle = run(lab, program, options.seconds, options.rounds, options.sessions, options.many)
+    for line in [*report(found), *(load.report(loads) if loads else []), *(growth.report(costs, options.many, idle) if costs else [])]:
         print(line, flush=True)
     if options.out:
         with open(options.out, "w") as file:
-            json.dump(found | {"sessions": loads, "us_per_packet": costs, "of_bare_loop": share(found), "of_bare_loop_goal": GOAL}, file, indent=2)
+            json.dump(found | {"sessions": loads, "us_per_packet": costs, "idle": idle, "of_bare_loop": share(found), "of_bare_loop_goal": GOAL}, file, indent=2)
     if options.plot:
         with open(options.plot, "w") as file:
             file.write(load.drawing(found, loads, share(found), GOAL))
