@@ -109,8 +109,8 @@ def servers(lab, bench):
 
 def run(lab, program, seconds, rounds, sessions, many):
     """`program`: the bare loop. Result: {server: {family: {direction: {"mbit": ..., "cpu_s_per_gb": ...}}}}, medians of all
-    rounds, {server: what load.measure gives}, if there are to be sessions, and what growth.measure and growth.idle give, if there are to be
-    many."""
+    rounds, and what else was asked for: "of_ipv4", see `beside_ipv4`, "sessions" as {server: what load.measure gives},
+    "us_per_packet" and "idle", see growth.py."""
     bench = Bench()
     client = Namespace("laptop")
     cable(client, "wifi", bench.wire, "to-laptop")
@@ -132,14 +132,21 @@ def run(lab, program, seconds, rounds, sessions, many):
     if rounds:
         lab.note(f"packets of the bare loop: {bare.end.stop()}")
     known = ["--user", USER, "--password-file", lab.out / "bench-password", "--psk-file", lab.out / "bench-psk", *OFFER]
-    loads = {}
-    for server in every if sessions else []:
-        loads[server.name] = load.measure(lab, client, server, known, sessions)
-    costs = growth.measure(lab, client, every[0], known, many, cpu_seconds) if many else {}
-    idle = growth.idle(lab, client, every[0], known, many, cpu_seconds) if many else {}
+    more = {"of_ipv4": beside_ipv4(found.get("adit", {}))}
+    if sessions:
+        more["sessions"] = {server.name: load.measure(lab, client, server, known, sessions) for server in every}
+    if many:
+        more["us_per_packet"] = growth.measure(lab, client, every[0], known, many, cpu_seconds)
+        more["idle"] = growth.idle(lab, client, every[0], known, many, cpu_seconds)
     found = {name: {family: {way: {"mbit": statistics.median(m for m, _ in runs), "cpu_s_per_gb": statistics.median(c for _, c in runs)}
                             for way, runs in ways.items()} for family, ways in families.items()} for name, families in found.items()}
-    return found, loads, costs, idle
+    return found, more
+
+
+def beside_ipv4(families):
+    """Throughput with IPv6 inside over that with IPv4 right before or after it, as {direction: median of all rounds}."""
+    return {way: statistics.median(six / four for (four, _), (six, _) in zip(runs, families["ipv6"][way], strict=True))
+            for way, runs in families.get("ipv4", {}).items()}
 
 
 def measure(lab, client, server, seconds, families):
@@ -171,8 +178,8 @@ def share(found):
             for family, ways in found.get("adit", {}).items() if family in bare}
 
 
-def report(found):
-    """All servers, and adit against each, as lines."""
+def report(found, of_ipv4):
+    """All servers, adit against each, and its IPv6 against its IPv4, as lines."""
     yield f"{'':<12}{'':<6}{'adit':>10}{'SoftEther':>12}{'ratio':>8}{'bare loop':>12}{'share':>8}"
     for family, ways in found.get("adit", {}).items():
         for way, mine in ways.items():
@@ -185,10 +192,9 @@ def report(found):
     parts = [f"{family} {way} {part:.0%}" for family, ways in share(found).items() for way, part in ways.items()]
     if parts:
         yield f"goodput per core, of the bare loop's ({GOAL:.0%} is the goal): {', '.join(parts)}"
-    inside = found.get("adit", {})
-    if {"ipv4", "ipv6"} <= inside.keys():
-        parts = [f"{way} {inside['ipv6'][way]['mbit'] / ipv4['mbit'] - 1:+.1%}" for way, ipv4 in inside["ipv4"].items()]
-        yield f"throughput of adit with IPv6 inside, against IPv4: {', '.join(parts)}"
+    if of_ipv4:
+        parts = [f"{way} {ratio - 1:+.1%}" for way, ratio in of_ipv4.items()]
+        yield f"throughput of adit with IPv6 inside, against IPv4 in the same round: {', '.join(parts)}"
 
 
 def main(lab, program, words):
@@ -201,12 +207,17 @@ def main(lab, program, words):
     parser.add_argument("--out", help="also write the figures here, as JSON")
     parser.add_argument("--plot", help="also draw them here, as SVG")
     options = parser.parse_args(words)
-    found, loads, costs, idle = run(lab, program, options.seconds, options.rounds, options.sessions, options.many)
-    for line in [*report(found), *(load.report(loads) if loads else []), *(growth.report(costs, options.many, idle) if costs else [])]:
+    found, more = run(lab, program, options.seconds, options.rounds, options.sessions, options.many)
+    lines = [*report(found, more["of_ipv4"])]
+    if options.sessions:
+        lines += load.report(more["sessions"])
+    if options.many:
+        lines += growth.report(options.many, more["us_per_packet"], more["idle"])
+    for line in lines:
         print(line, flush=True)
     if options.out:
         with open(options.out, "w") as file:
-            json.dump(found | {"sessions": loads, "us_per_packet": costs, "idle": idle, "of_bare_loop": share(found), "of_bare_loop_goal": GOAL}, file, indent=2)
+            json.dump(found | more | {"of_bare_loop": share(found), "of_bare_loop_goal": GOAL}, file, indent=2)
     if options.plot:
         with open(options.plot, "w") as file:
-            file.write(load.drawing(found, loads, share(found), GOAL))
+            file.write(load.drawing(found, more.get("sessions", {}), share(found), GOAL))

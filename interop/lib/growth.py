@@ -73,7 +73,7 @@ def cost(lab, client, server, known, name, sessions, cpu_seconds):
     return {"us": spent / carried * 1e6, "rate": carried / SECONDS}
 
 
-def report(costs, many, idle):
+def report(many, costs, idle):
     """The costs and their ratio, and those of idle sessions, as lines."""
     one, most = costs[1], costs[many]
     yield (f"CPU of the server for a packet: {one['us']:.2f} us with 1 session at {one['rate']:.0f} packets a second, "
