@@ -136,8 +136,9 @@ def run(lab, program, seconds, rounds, sessions, many):
     if sessions:
         more["sessions"] = {server.name: load.measure(lab, client, server, known, sessions) for server in every}
     if many:
-        more["us_per_packet"] = growth.measure(lab, client, every[0], known, many, cpu_seconds)
+        # The first: what the process once had it does not give back to the system.
         more["idle"] = growth.idle(lab, client, every[0], known, many, cpu_seconds)
+        more["us_per_packet"] = growth.measure(lab, client, every[0], known, many, cpu_seconds)
     found = {name: {family: {way: {"mbit": statistics.median(m for m, _ in runs), "cpu_s_per_gb": statistics.median(c for _, c in runs)}
                             for way, runs in ways.items()} for family, ways in families.items()} for name, families in found.items()}
     return found, more

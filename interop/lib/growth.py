@@ -33,6 +33,7 @@ def measure(lab, client, server, known, many, cpu_seconds):
 
 def idle(lab, client, server, known, many, cpu_seconds):
     """Result: {"core": the part of one that the server takes, "mb": its memory in MB}."""
+    wait_for("no session is left", lambda: server.adit.holdings()["sessions"] == 0, 120)
     words = [lab.binary, "bench", server.address, *known, "--sessions", many, "--no-traffic", "--hold", f"{SPELL + 30}s"]
     running = lab.keep(Daemon("adit bench", client.inside(*words), lab.out / "idle.log", env=Adit.environment()))
     wait_for(f"{many} sessions are up", lambda: server.adit.holdings()["sessions"] == many, 300)
