@@ -198,7 +198,7 @@ fn packet_job(seal: SealParts<'_>, rounds: usize, hash: Hash) -> Option<PacketJo
 fn encrypt<P: ToSeal>(lanes: Lanes, counts: &Counts, one_pass: &OnePass, packets: &mut [P]) {
     for (rounds, count) in ROUNDS.into_iter().zip(counts.rounds) {
         let mut turns = one_pass.clone();
-        let packets = packets.iter_mut().filter_map(|packet| {
+        let jobs = packets.iter_mut().filter_map(|packet| {
             let parts = packet.parts()?;
             let taken = turns.takes(parts.keys, parts.packet);
             let (_, keys) = with_lanes(parts.keys).filter(|_| !taken)?;
@@ -212,7 +212,7 @@ fn encrypt<P: ToSeal>(lanes: Lanes, counts: &Counts, one_pass: &OnePass, packets
             Some(keys.cbc_job([0; 16], text.as_chunks_mut().0))
         });
         if count > 0 {
-            lanes.cbc_encrypt(rounds, count, packets);
+            lanes.cbc_encrypt(rounds, count, jobs);
         }
     }
 }
