@@ -40,7 +40,7 @@ def idle(lab, client, server, known, many, cpu_seconds):
     pid = server.daemon.process.pid
     # What the set-ups left to do is not what is asked for.
     wait_for("the server comes to rest", lambda: share(pid, 1, cpu_seconds) < 0.2, 60)
-    found = {"core": share(pid, SPELL, cpu_seconds), "mb": load.resident(pid) / 1000}
+    found = {"core": share(pid, SPELL, cpu_seconds), "mb": load.resident(pid) * 1024 / 1e6}
     wait_for("they hang up", lambda: not running.running, 120)
     return found
 
