@@ -14,6 +14,31 @@ from shell import Daemon, ping, wait_for
 LAPTOP4, LAPTOP6 = "10.44.0.2", "fd44::2"
 UP = [re.compile(r"IPv4 up"), re.compile(r"IPv6 up")]
 
+# As many datagrams at once as fill the lanes of any processor more than twice, and one that nothing comes after.
+BURST = 49
+SEND = """
+import socket, sys
+address, count = sys.argv[1], int(sys.argv[2])
+with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    sender.setsockopt(socket.IPPROTO_UDP, 103, 1000)  # UDP_SEGMENT
+    sender.sendto(bytes(1000 * count), (address, 9000))
+"""
+COUNT = """
+import socket, sys
+count = 0
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
+    receiver.bind(("::", 9000))
+    receiver.settimeout(5)
+    print("ready", flush=True)
+    try:
+        while count < int(sys.argv[1]):
+            receiver.recv(2000)
+            count += 1
+    except TimeoutError:
+        pass
+print(count, "came")
+"""
+
 
 def run(lab):
     bench = Bench()
@@ -70,9 +95,20 @@ def session(lab, bench, adit, laptop, name, server, before, rules):
             rate = re.search(r"([\d.]+ \wbits/sec)\s+receiver", done.stdout)
             lab.check(rate, f"over {name}: 50 MB {'from' if words else 'to'} {address} at {rate and rate.group(1)}", done.stdout + done.stderr)
     bench.host.run(*ping(told["ipv4"]))
+    for address in (told["ipv4"], mine[0]):
+        burst(lab, bench, laptop, name, address)
     lab.equal(client.stop(), 0, f"over {name}: it ends on SIGTERM with status")
     check_let_go(lab, adit, before, what=f"over {name}: at the end")
     lab.check(laptop.ip("rule") + laptop.ip("-6 rule") == rules, f"over {name}: its routing rules are gone")
+
+
+def burst(lab, bench, laptop, name, address):
+    log = lab.out / f"burst-{name}-{address.replace(':', '-')}.log"
+    receiver = lab.keep(Daemon("receiver", laptop.inside("python3", "-c", COUNT, BURST), log))
+    receiver.wait_said(re.compile("ready"), 10)
+    bench.host.run("python3", "-c", SEND, address, BURST)
+    came = receiver.wait_said(re.compile(r"(\d+) came"), 10)
+    lab.equal(int(came[1]), BURST, f"over {name}: of a burst to {address} and nothing after it, as many come")
 
 
 def crash(lab, bench, adit, laptop, home, rules):

@@ -250,7 +250,8 @@ fn packets_that_came_as_one() {
     let ((mut alone, ids), (batched, _)) = (connected(), connected());
     let now = alone.now();
     let mut worker = batched.server.workers().remove(0);
-    let (mut neighbours, mut kept) = (0, 0);
+    let (mut neighbours, mut kept, mut left) = (0, 0, 0);
+    let mut expected = Vec::new();
     // Many to a run, so many that a run is not enough, too large ones, and one.
     for (train, length, size) in [
         (Train::Udp, 20_000, 1200),
@@ -262,7 +263,6 @@ fn packets_that_came_as_one() {
         (Train::Tcp(SYN | ACK), 6000, 600),
     ] {
         let mut turn = worker.turn();
-        let mut expected = Vec::new();
         for id in &ids {
             let state = alone.state(*id).clone();
             let (v4, v6) = (state.ipv4.unwrap().into(), state.ipv6.unwrap().into());
@@ -282,17 +282,27 @@ fn packets_that_came_as_one() {
             }
         }
         let mut free = Vec::new();
-        turn.seal_kept(&mut free, |packets| {
+        turn.seal_rounds(&mut free, |packets| {
             let pairs = packets.iter().zip(packets.iter().skip(1));
             neighbours += pairs
                 .filter(|((a, _), (b, _))| a.as_ptr_range().end == b.as_ptr())
                 .count();
             let packets = given(packets);
+            let rest = expected.split_off(packets.len());
             assert!(packets == expected, "{} packets of {size}", expected.len());
             kept += packets.len();
+            expected = rest;
         });
         assert!(free.is_empty(), "runs are the worker's own");
+        assert!(expected.len() < 16, "{} were left", expected.len());
+        left += expected.len();
+        drop(turn);
+        assert_eq!(worker.has_kept(), !expected.is_empty());
     }
+    worker.turn().seal_kept(&mut Vec::new(), |packets| {
+        assert!(given(packets) == expected, "what was left comes at last");
+    });
+    assert!(!worker.has_kept() && left > 16, "{left} were left");
     assert!(
         kept > 10_000 && neighbours > kept / 10 * 9,
         "{neighbours} of {kept}"

@@ -14,6 +14,9 @@ use adit_wire::PacketBuf;
 use crate::outbound::Numbers;
 use crate::{InboundSa, OpenError, Opened, OutboundSa, SealError};
 
+/// As many packets as the widest lanes take side by side.
+const ROUND: usize = 16;
+
 /// Packets that are to be sealed together, in their order; `T` is what the caller wants to know of
 /// each. To be used again and again, since it keeps its allocations.
 ///
@@ -139,8 +142,20 @@ impl<T> SealBatch<T> {
     /// Seals all packets, each as [`OutboundSa::seal`] would have. The batch is empty when what this
     /// gives is gone.
     pub fn seal(&mut self, kernel: Kernel) -> Sealed<'_, T> {
-        let mut cut = Vec::with_capacity(self.packets.len());
-        let mut packets = self.packets.iter_mut().peekable();
+        self.seal_first(self.packets.len(), kernel)
+    }
+
+    /// The same for as many as leave no lane idle; the others stay, fewer than 16, and are the first
+    /// of the next batch. None stays twice: of 16 packets or less all are sealed.
+    pub fn seal_rounds(&mut self, kernel: Kernel) -> Sealed<'_, T> {
+        let count = self.packets.len();
+        let rest = if count > ROUND { count % ROUND } else { 0 };
+        self.seal_first(count - rest, kernel)
+    }
+
+    fn seal_first(&mut self, count: usize, kernel: Kernel) -> Sealed<'_, T> {
+        let mut cut = Vec::with_capacity(count);
+        let mut packets = self.packets.iter_mut().take(count).peekable();
         for (index, buffer) in self.buffers.iter_mut().enumerate() {
             let (mut rest, mut start) = (buffer.storage_mut(), 0);
             while let Some(packet) = packets.next_if(|packet| packet.buffer == index) {
@@ -174,8 +189,36 @@ impl<T> SealBatch<T> {
         packets.for_each(|packet| packet.malformed = true);
         seal_batch(kernel, &mut cut);
         drop(cut);
-        Sealed(self)
+        Sealed { batch: self, count }
     }
+
+    /// Gives up the first so many packets, and what only they needed.
+    fn drop_first(&mut self, count: usize, to: impl FnMut(PacketBuf)) {
+        self.packets.drain(..count);
+        let first = self.packets.first();
+        let buffers = first.map_or(usize::MAX, |packet| packet.buffer);
+        let tags = first.map_or(usize::MAX, |packet| packet.tag);
+        let mut seals = self
+            .packets
+            .iter()
+            .filter_map(|packet| packet.seal.as_ref());
+        let keys = seals.next().map_or(usize::MAX, |(KeysOf(at), _)| *at);
+        drain_first(&mut self.buffers, buffers).for_each(to);
+        drain_first(&mut self.tags, tags);
+        drain_first(&mut self.keys, keys);
+        for packet in &mut self.packets {
+            packet.buffer = packet.buffer.saturating_sub(buffers);
+            packet.tag = packet.tag.saturating_sub(tags);
+            if let Some((KeysOf(at), _)) = &mut packet.seal {
+                *at = at.saturating_sub(keys);
+            }
+        }
+    }
+}
+
+/// Takes out so many, or all if there are fewer.
+fn drain_first<T>(from: &mut Vec<T>, count: usize) -> std::vec::Drain<'_, T> {
+    from.drain(..count.min(from.len()))
 }
 
 impl<T> Default for SealBatch<T> {
@@ -210,31 +253,33 @@ impl ToSeal for Piece<'_> {
 
 /// Packets that were sealed together.
 #[derive(Debug)]
-pub struct Sealed<'a, T>(&'a mut SealBatch<T>);
+pub struct Sealed<'a, T> {
+    batch: &'a mut SealBatch<T>,
+    /// So many, the first of the batch.
+    count: usize,
+}
 
 impl<T> Sealed<'_, T> {
     /// The packets, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &T)> {
-        let sealed = self.0.packets.iter().filter(|packet| !packet.malformed);
+        let sealed = self.batch.packets.iter().take(self.count);
+        let sealed = sealed.filter(|packet| !packet.malformed);
         sealed.filter_map(|packet| {
-            let buffer = self.0.buffers.get(packet.buffer)?;
+            let buffer = self.batch.buffers.get(packet.buffer)?;
             let bytes = buffer.storage().get(packet.place.clone())?;
-            Some((bytes, self.0.tags.get(packet.tag)?))
+            Some((bytes, self.batch.tags.get(packet.tag)?))
         })
     }
 
-    /// Gives the buffers back, to be used again. The packets are gone then.
-    pub fn give_back(self, to: impl FnMut(PacketBuf)) {
-        self.0.buffers.drain(..).for_each(to);
+    /// Gives the buffers back that hold no others, to be used again. The packets are gone then.
+    pub fn give_back(mut self, to: impl FnMut(PacketBuf)) {
+        self.batch.drop_first(std::mem::take(&mut self.count), to);
     }
 }
 
 impl<T> Drop for Sealed<'_, T> {
     fn drop(&mut self) {
-        self.0.packets.clear();
-        self.0.tags.clear();
-        self.0.buffers.clear();
-        self.0.keys.clear();
+        self.batch.drop_first(self.count, drop);
     }
 }
 

@@ -136,7 +136,8 @@ impl Plane {
 
 impl Worker {
     /// Takes the shard for one batch. What the batch makes is to be sent before the turn ends, so that
-    /// nothing of the control side overtakes it with a later sequence number.
+    /// nothing of the control side overtakes it with a later sequence number; but for the few that
+    /// [`seal_rounds`](Turn::seal_rounds) leaves, fewer than any replay window holds.
     pub fn turn(&mut self) -> Turn<'_> {
         Turn {
             shard: self.shard.lock(),
@@ -144,6 +145,11 @@ impl Worker {
             long: &mut self.long,
             out: &mut self.out,
         }
+    }
+
+    /// Whether packets were left to a next turn, which has to come at once.
+    pub fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
     }
 
     /// The next thing for [`Server::handle_note`](crate::Server::handle_note), in the order of these.
@@ -421,10 +427,26 @@ impl Turn<'_> {
     /// Seals what was kept and shows the datagrams to `send`, in their order. The buffers of
     /// [`keep_tun`](Self::keep_tun) go to `free`.
     pub fn seal_kept(&mut self, free: &mut Vec<PacketBuf>, send: impl FnOnce(&Sealed<'_, Path>)) {
+        self.seal(SealBatch::seal, free, send);
+    }
+
+    /// The same for as many as are sealed fastest together. The others, fewer than 16, stay for the next
+    /// turn that seals, which has to come [at once](Worker::has_kept); if that brings nothing more, with
+    /// [`seal_kept`](Self::seal_kept).
+    pub fn seal_rounds(&mut self, free: &mut Vec<PacketBuf>, send: impl FnOnce(&Sealed<'_, Path>)) {
+        self.seal(SealBatch::seal_rounds, free, send);
+    }
+
+    fn seal(
+        &mut self,
+        seal: impl FnOnce(&mut SealBatch<Path>, Kernel) -> Sealed<'_, Path>,
+        free: &mut Vec<PacketBuf>,
+        send: impl FnOnce(&Sealed<'_, Path>),
+    ) {
         if self.kept.is_empty() {
             return;
         }
-        let sealed = self.kept.seal(Kernel::best());
+        let sealed = seal(self.kept, Kernel::best());
         send(&sealed);
         sealed.give_back(|buf| {
             if buf.storage().len() < RUN_ROOM {

@@ -138,10 +138,13 @@ async fn read_tun(carrier: Rc<Carrier>) -> Result<(), ServeError> {
     let long = || PacketBuf::with_capacity(0, Queue::LONG_ROOM);
     let mut long: Vec<_> = std::iter::repeat_with(long).take(LONG_READS).collect();
     loop {
-        let readable = carrier.queue.readable().await;
-        readable.map_err(system("cannot wait for TUN"))?;
+        if !carrier.has_kept() {
+            let readable = carrier.queue.readable().await;
+            readable.map_err(system("cannot wait for TUN"))?;
+        }
         let read = carrier.read(&mut reads, &mut long);
         carrier.carry(|turn, free, now| {
+            let is_empty = reads.is_empty();
             turn.expect_tun(reads.iter().map(|read| read.packet.as_slice()));
             for FromTun {
                 header,
@@ -165,6 +168,11 @@ async fn read_tun(carrier: Rc<Carrier>) -> Result<(), ServeError> {
                 }
                 if is_long { &mut long } else { &mut *free }.push(packet);
             }
+            if is_empty {
+                turn.seal_kept(free, |sealed| carrier.send(sealed.iter()));
+            } else {
+                turn.seal_rounds(free, |sealed| carrier.send(sealed.iter()));
+            }
         });
         read.map_err(system("the TUN interface is gone"))?;
         tokio::task::yield_now().await;
@@ -182,6 +190,7 @@ async fn read_inbox(
             for packet in handed.drain(..) {
                 free.extend(turn.take(packet, now, |packets| carrier.to_tun(packets)));
             }
+            turn.seal_kept(free, |sealed| carrier.send(sealed.iter()));
         });
         tokio::task::yield_now().await;
     }
@@ -189,6 +198,11 @@ async fn read_inbox(
 }
 
 impl Carrier {
+    /// Whether packets of a turn are left to the next.
+    fn has_kept(&self) -> bool {
+        self.worker.borrow().has_kept()
+    }
+
     /// Reads what TUN has, as far as it fits into one batch and those buffers.
     fn read(&self, reads: &mut Vec<FromTun>, long: &mut Vec<PacketBuf>) -> std::io::Result<()> {
         let mut free = self.free.borrow_mut();
@@ -233,7 +247,6 @@ impl Carrier {
         let mut free = self.free.borrow_mut();
         let mut turn = worker.turn();
         act(&mut turn, &mut free, Instant::now());
-        turn.seal_kept(&mut free, |sealed| self.send(sealed.iter()));
         while let Some(part) = turn.poll_transmit() {
             self.send_one(&part, UdpSocket::send);
         }
