@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use adit_crypto::{EspCipher, EspMac, EspSuite};
+use adit_crypto::{EspCipher, EspMac, EspSuite, Kernel};
 use adit_esp::Sealed;
 use adit_server::{HEADROOM, TAILROOM};
 use adit_tests::{ClientId, Datagram, HOST_V4, HOST_V6, Nat, World, is_server, setup, udp_packet};
@@ -302,7 +302,8 @@ fn packets_that_came_as_one() {
     worker.turn().seal_kept(&mut Vec::new(), |packets| {
         assert!(given(packets) == expected, "what was left comes at last");
     });
-    assert!(!worker.has_kept() && left > 16, "{left} were left");
+    assert!(!worker.has_kept());
+    assert_eq!(left > 0, Kernel::all().count() > 1, "{left} were left");
     assert!(
         kept > 10_000 && neighbours > kept / 10 * 9,
         "{neighbours} of {kept}"

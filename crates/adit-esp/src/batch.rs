@@ -146,11 +146,14 @@ impl<T> SealBatch<T> {
     }
 
     /// The same for as many as leave no lane idle; the others stay, fewer than 16, and are the first
-    /// of the next batch. None stays twice: of 16 packets or less all are sealed.
+    /// of the next batch. None stays twice: of 16 packets or less all are sealed. Nor do those that have
+    /// nothing to wait for.
     pub fn seal_rounds(&mut self, kernel: Kernel) -> Sealed<'_, T> {
         let count = self.packets.len();
-        let rest = if count > ROUND { count % ROUND } else { 0 };
-        self.seal_first(count - rest, kernel)
+        let full = count - count % ROUND;
+        let mut rest = self.packets.iter().skip(full);
+        let stays = full > 0 && rest.any(|packet| packet.seal.is_some());
+        self.seal_first(if stays { full } else { count }, kernel)
     }
 
     fn seal_first(&mut self, count: usize, kernel: Kernel) -> Sealed<'_, T> {
