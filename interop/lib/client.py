@@ -170,13 +170,24 @@ length bit = yes
         return len(sums), sum(b for b, _ in sums), sum(p for _, p in sums), 0 < len(sums) == encapsulated
 
     def rekey(self, kind, replaced):
-        """Replaces its newest SA, "IKE" or "ESP", and waits until `replaced()` says that it is done."""
-        left, right = {"IKE": "[]", "ESP": "{}"}[kind]
-        known = re.findall(rf"l2tp\{left}(\d+)\{right}:", self.guest.run("ipsec status").out)
-        if not known:
-            raise Failed(f"{self.name}: strongSwan has no {kind} SA")
-        self.guest.run(f"ipsec stroke rekey 'l2tp{left}{max(map(int, known))}{right}'")
-        wait_for(f"{self.name} has replaced its {kind} SA", replaced, 20)
+        """Replaces its newest SA, "IKE" or "ESP", and waits until `replaced()` says that it is done.
+
+        strongSwan does nothing if the server has replaced that SA just before: then it is asked again,
+        for the new one.
+        """
+        shown, name = {"IKE": (r"l2tp\[(\d+)\]: ESTABLISHED", "l2tp[{}]"), "ESP": (r"l2tp\{(\d+)\}:", "l2tp{{{}}}")}[kind]
+        asked = 0
+
+        def done():
+            nonlocal asked
+            newest = max(map(int, re.findall(shown, self.guest.run("ipsec status").out)), default=0)
+            if replaced():
+                return True
+            if newest > asked:
+                self.guest.run(f"ipsec stroke rekey '{name.format(newest)}'")
+                asked = newest
+            return False
+        wait_for(f"{self.name} has replaced its {kind} SA", done, 20)
 
     def read(self, log):
         return self.guest.run(f"cat {log} 2>/dev/null", check=False).out

@@ -7,7 +7,7 @@ use adit_ike::{Child, ChildId, ChildOffer, Selector};
 use adit_wire::Path;
 
 use super::ike::IkeKey;
-use super::peer::{PEER_IDLE, PeerKey};
+use super::peer::{PEER_IDLE, PeerKey, role};
 use super::rekey::Rekey;
 use super::{Server, TimerKey};
 use crate::plane::GroupKey;
@@ -163,6 +163,7 @@ impl Server {
             peer = %path.remote,
             suite = child.suite.name(),
             spi = format_args!("{:08x}/{:08x}", child.inbound_spi, child.outbound_spi),
+            role = role(child.initiated),
             "Quick Mode done"
         );
         let Some(state) = self.groups.get_mut(&group) else {

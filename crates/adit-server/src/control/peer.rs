@@ -59,6 +59,11 @@ fn auth(authentication: Authentication) -> &'static str {
     }
 }
 
+/// Which end of an exchange we were, as the log says it.
+pub(super) fn role(initiated: bool) -> &'static str {
+    if initiated { "initiator" } else { "responder" }
+}
+
 impl Server {
     pub(super) fn ike_established(&mut self, key: IkeKey, phase1: &Phase1, now: Instant) {
         let Some(entry) = self.ikes.get(key.0) else {
@@ -95,6 +100,7 @@ impl Server {
             auth = auth(phase1.authentication),
             proposal = %phase1.proposal,
             nat = info.nat,
+            role = role(replaces.is_some()),
             "phase 1 established"
         );
         let known = match replaces {
