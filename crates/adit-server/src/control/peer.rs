@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use adit_crypto::sign::SignatureScheme;
-use adit_ike::{Authentication, Phase1};
+use adit_ike::{Authentication, Phase1, Role};
 use adit_wire::{Channel, Path};
 
 use super::ike::IkeKey;
@@ -71,6 +71,7 @@ impl Server {
         };
         self.half_open.remove(entry.serial);
         let (path, replaces) = (entry.sa.path(), entry.replaces);
+        let initiated = entry.sa.role() == Role::Initiator;
         self.plane.stats.ike_established += 1;
         // What an address says of a peer with a certificate is nothing (RFC 4945 3.1.1).
         let name = match &phase1.certificate {
@@ -100,7 +101,7 @@ impl Server {
             auth = auth(phase1.authentication),
             proposal = %phase1.proposal,
             nat = info.nat,
-            role = role(replaces.is_some()),
+            role = role(initiated),
             "phase 1 established"
         );
         let known = match replaces {
