@@ -2,17 +2,20 @@
 
 import json
 import os
+import signal
 import tempfile
 import threading
+import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import net
-from shell import Daemon, Failed, wait_for
+from shell import Daemon, Failed, run, wait_for
 
 FOLDER = Path(__file__).resolve().parent.parent / "guest"
 BOOT_SECONDS = 60
+REMINDER = 0.02  # seconds
 
 
 @dataclass
@@ -54,6 +57,8 @@ class Guest:
         self._done, self._last = {}, 0
         threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
         self._answer(0, BOOT_SECONDS, "boots")
+        kernel = os.pidfd_open(int(run("pgrep", "-P", self.daemon.process.pid).stdout))
+        threading.Thread(target=self._remind, args=(kernel,), daemon=True).start()
 
     def _listen(self, answers):
         with os.fdopen(answers, "rb") as lines:
@@ -65,6 +70,20 @@ class Guest:
         with self._news:
             self._done[None] = True
             self._news.notify_all()
+
+    def _remind(self, kernel):
+        """Has the guest look at its cards again and again, until it ends.
+
+        A tap of the host sends SIGIO before the packet can be seen by epoll. A guest that runs on
+        another processor may look in between, and would then leave the packet there until something
+        else happens: with both processors busy, 34 of 40,000 answers were not seen for 0.3 s.
+        """
+        try:
+            while True:
+                signal.pidfd_send_signal(kernel, signal.SIGIO)
+                time.sleep(REMINDER)
+        except ProcessLookupError:
+            os.close(kernel)
 
     def _answer(self, number, seconds, what):
         with self._news:
