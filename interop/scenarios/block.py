@@ -15,15 +15,17 @@ CONNECT = """
 import errno, json, socket, time
 found = []
 for address in {addresses}:
-    started = time.monotonic()
-    try:
-        socket.create_connection((address, 80), timeout=5).close()
-        word = "connected"
-    except OSError as error:
-        word = errno.errorcode.get(error.errno, str(error))
-    found.append([address, word, (time.monotonic() - started) * 1000])
+    tries = []
+    for _ in range(3):
+        with socket.socket(socket.AF_INET6) as tcp:
+            tcp.settimeout(5)
+            started = time.monotonic()
+            error = tcp.connect_ex((address, 80))
+            tries.append([(time.monotonic() - started) * 1000, errno.errorcode.get(error, str(error))])
+    found.append([address, sorted(tries)])
 print(json.dumps(found))
 """
+REFUSED = {"EACCES", "ENETUNREACH", "EHOSTUNREACH", "ECONNREFUSED"}
 
 
 def run(lab):
@@ -45,9 +47,11 @@ def run(lab):
     home = Capture(lab, bench.home, "rooms", "home")
     somewhere = [at.WORLD6, at.HOST6, "2a00:1450::1"]
     found = json.loads(guest.run(f"python3 - <<'END'{CONNECT.format(addresses=somewhere)}END").out)
-    for address, word, took in found:
-        lab.check(word in ("EACCES", "ENETUNREACH", "EHOSTUNREACH", "ECONNREFUSED") and took < MILLISECONDS,
-                  f"a connection to {address} is refused in {took:.0f} ms ({word})", word)
+    for address, tries in found:
+        # The one in the middle: a busy machine may hold up a guest for longer, once.
+        took, words = tries[1][0], {word for _, word in tries}
+        lab.check(words <= REFUSED and took < MILLISECONDS,
+                  f"connections to {address} are refused in {took:.0f} ms ({', '.join(words)})", tries)
     said = guest.run(f"ping -n -c 2 -i 0.2 -W 2 {at.WORLD6}", check=False).out
     lab.check(" 0 received" in said and "+2 errors" in said, "pings get an ICMPv6 error each", said)
     lab.check(client.ping(at.HOST4), "IPv4 goes through the tunnel", client.said)
